@@ -1,0 +1,2 @@
+//! mynah-benches.
+fn main() {}

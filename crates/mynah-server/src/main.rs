@@ -1,0 +1,2 @@
+//! The binary `mynah`.
+fn main() {}
