@@ -1,0 +1,420 @@
+//! What the house needs from outside, named by need.
+//!
+//! Rules for every store port:
+//! * **Each method is one atomic step.** It either happened wholly and durably when it returns `Ok`, or
+//!   not at all.
+//! * Lookups return `Ok(None)` for what is not there.
+//! * A [`Guard`] given to a method is checked against the rows inside the same transaction that changes
+//!   them; a refusal writes nothing.
+//! * `seq`, `number` and `pos` are allotted inside the transaction: gap-free per stream and room, and
+//!   ascending in commit order for `pos`.
+//! * After the commit, and before the callers are answered, the new events go to the
+//!   [`CommitListener`] in commit order.
+
+use async_trait::async_trait;
+
+use crate::account::{
+    AccountError, Credential, NewAccount, NewSession, ProfilePatch, RotateSession, Rotation, User,
+};
+use crate::chat::ChatError;
+use crate::event::{CatchUp, Event, LogPage};
+use crate::message::{
+    Anchor, Appended, History, Message, MoveReadCursor, NewMessage, ReadBy, ReadCursor, Revision,
+};
+use crate::page::Page;
+use crate::permission::{Actor, Guard};
+use crate::room::{
+    Member, MembershipChange, MembershipChanged, NewRoom, Room, RoomCreated, RoomListItem,
+    RoomPatch, RoomView,
+};
+use crate::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
+
+/// A store that could not do what it was asked, for a reason that is not the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// No room left on the disk (or in the database's quota); reads still work.
+    #[error("the storage is full; nothing was written")]
+    Full,
+    /// More writes are waiting than the bounded queue takes; try again shortly.
+    #[error("the storage is overloaded; nothing was written")]
+    Overloaded,
+    /// The engine failed or is stopping. The text is for the log, not for clients.
+    #[error("the storage is unavailable: {0}")]
+    Unavailable(String),
+    /// A stored row contradicts the rules.
+    #[error("inconsistent row in {table}: {id}")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// Which row, as far as it is known.
+        id: String,
+    },
+}
+
+/// Accounts, credentials and sign-in sessions.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// Makes an account with its credential, if it has one.
+    ///
+    /// # Errors
+    /// [`AccountError::Taken`] naming the field when username or email exist already.
+    async fn create_account(&self, account: NewAccount) -> Result<User, AccountError>;
+
+    /// A user by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, StoreError>;
+
+    /// Users whose username or name starts with `prefix` (any case), by username.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn find_users(
+        &self,
+        tenant: &TenantId,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<User>, StoreError>;
+
+    /// Changes what a user may change of the own profile; `None` if there is no such user.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn update_profile(
+        &self,
+        tenant: &TenantId,
+        id: &UserId,
+        patch: ProfilePatch,
+    ) -> Result<Option<User>, StoreError>;
+
+    /// The password credential behind an email address or username.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn credential(
+        &self,
+        tenant: &TenantId,
+        login: &str,
+    ) -> Result<Option<Credential>, StoreError>;
+
+    /// Stores a new sign-in.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn open_session(&self, session: NewSession) -> Result<(), StoreError>;
+
+    /// Exchanges a refresh token for the next one. A token that was exchanged before revokes its whole
+    /// family, unless it is the directly preceding one and was exchanged within the grace.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rotate_session(&self, rotation: RotateSession) -> Result<Rotation, StoreError>;
+
+    /// Ends one sign-in. Ending it again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn revoke_session(
+        &self,
+        family: &SessionFamily,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Ends all sign-ins of a user and returns those that were alive.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn revoke_all_sessions(
+        &self,
+        tenant: &TenantId,
+        user: &UserId,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<Vec<SessionFamily>, StoreError>;
+
+    /// Whether a sign-in is neither revoked nor expired at `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn session_alive(
+        &self,
+        family: &SessionFamily,
+        at: Timestamp,
+    ) -> Result<bool, StoreError>;
+}
+
+/// Rooms and memberships.
+#[async_trait]
+pub trait RoomStore: Send + Sync {
+    /// Makes a room with its first members and their events (`room.created`, `member.joined` of each in
+    /// the room's stream; `room.added` in the inbox of each member but the creator; of all members for
+    /// a direct room). A direct room of the same unordered pair is returned instead of made again.
+    ///
+    /// # Errors
+    /// [`ChatError::MissingUser`] when a member does not exist; [`ChatError::Store`].
+    async fn create_room(&self, room: NewRoom) -> Result<RoomCreated, ChatError>;
+
+    /// Changes name, topic or visibility; emits `room.updated`.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::Store`].
+    async fn update_room(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        patch: RoomPatch,
+        at: Timestamp,
+    ) -> Result<Room, ChatError>;
+
+    /// Deletes a room: it vanishes from every list; emits `room.deleted` as the last event of its stream
+    /// and `room.removed` in each joined or invited member's inbox.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::Store`].
+    async fn delete_room(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        at: Timestamp,
+    ) -> Result<(), ChatError>;
+
+    /// A room and the viewer's standing, deleted rooms included; nothing is judged here.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn room(&self, viewer: &Actor, room: &RoomId) -> Result<Option<RoomView>, StoreError>;
+
+    /// The rooms a user has joined or is invited to, latest activity first; `offset` as in [`Page`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn rooms_of(
+        &self,
+        viewer: &Actor,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Page<RoomListItem>, StoreError>;
+
+    /// Public rooms of the tenant, latest activity first, with the viewer's standing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn public_rooms(
+        &self,
+        viewer: &Actor,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Page<RoomListItem>, StoreError>;
+
+    /// All rooms a user has joined (not deleted), for subscriptions at connect.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn joined_rooms(&self, viewer: &Actor) -> Result<Vec<std::sync::Arc<Room>>, StoreError>;
+
+    /// Changes somebody's standing and emits the event (`member.joined`, `member.left`,
+    /// `member.invited`, `member.role_changed`) and the inbox event of the user concerned
+    /// (`room.added` for join and add, `room.removed`, `room.invited`). `member_count` follows.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`] (a private room may be joined only when invited),
+    /// [`ChatError::MissingUser`], [`ChatError::Store`].
+    async fn change_membership(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        change: MembershipChange,
+        at: Timestamp,
+    ) -> Result<MembershipChanged, ChatError>;
+
+    /// Joined and invited members, by time of joining; checked by the guard.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::Store`].
+    async fn members(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        offset: u64,
+        limit: u32,
+    ) -> Result<Page<Member>, ChatError>;
+}
+
+/// Messages, revisions and read cursors.
+#[async_trait]
+pub trait MessageStore: Send + Sync {
+    /// Stores a message: allots `seq` and `number`, moves the sender's read cursor, appends
+    /// `message.created`. A repeat of (room, sender, client id) returns the first result and emits
+    /// nothing, for ever. Order of calls from one task is order of `seq`: the write is queued before
+    /// the first await.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`] (reply target not in the room),
+    /// [`ChatError::Store`].
+    async fn append_message(&self, guard: Guard, new: NewMessage) -> Result<Appended, ChatError>;
+
+    /// Changes a message's text, keeps the old one as revision, appends `message.updated`. The same text
+    /// again changes nothing.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`] (also when deleted), [`ChatError::Store`].
+    async fn edit_message(
+        &self,
+        guard: Guard,
+        message: &MessageId,
+        content: String,
+        at: Timestamp,
+    ) -> Result<Message, ChatError>;
+
+    /// Removes a message's text and revisions, keeps its place, appends `message.deleted`. Deleting again
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`], [`ChatError::Store`].
+    async fn delete_message(
+        &self,
+        guard: Guard,
+        message: &MessageId,
+        at: Timestamp,
+    ) -> Result<Message, ChatError>;
+
+    /// One message; checked by the guard.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`], [`ChatError::Store`].
+    async fn message(&self, guard: Guard, message: &MessageId) -> Result<Message, ChatError>;
+
+    /// A message's texts, original first; checked by the guard.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`], [`ChatError::Store`].
+    async fn revisions(
+        &self,
+        guard: Guard,
+        message: &MessageId,
+    ) -> Result<Vec<Revision>, ChatError>;
+
+    /// One page of history, deleted messages included as tombstones; checked by the guard.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`] (unknown anchor), [`ChatError::Store`].
+    async fn history(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        anchor: Anchor,
+        limit: u32,
+    ) -> Result<History, ChatError>;
+
+    /// Moves a read cursor forward (never back) and dates the move; not an event.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`], [`ChatError::Store`].
+    async fn move_read_cursor(
+        &self,
+        guard: Guard,
+        cursor: MoveReadCursor,
+    ) -> Result<ReadCursor, ChatError>;
+
+    /// Who has read a message and since when; checked by the guard.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::MissingMessage`], [`ChatError::Store`].
+    async fn readers(&self, guard: Guard, message: &MessageId) -> Result<Vec<ReadBy>, ChatError>;
+}
+
+/// The journal, for those who catch up.
+#[async_trait]
+pub trait JournalStore: Send + Sync {
+    /// Events of a room after `after_seq`, ascending; checked by the guard.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::Store`].
+    async fn room_events(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<CatchUp, ChatError>;
+
+    /// Events of the viewer's inbox after `after_seq`, ascending.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn inbox_events(
+        &self,
+        viewer: &Actor,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<CatchUp, StoreError>;
+
+    /// Events after `pos` of every room the viewer has joined and of the inbox, ascending by `pos`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn events_for(
+        &self,
+        viewer: &Actor,
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError>;
+
+    /// `pos` of the newest event.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn head_pos(&self) -> Result<u64, StoreError>;
+
+    /// A cheap write and read that prove the store works, for health probes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn probe(&self) -> Result<(), StoreError>;
+}
+
+/// Hears of every commit, in commit order, once.
+///
+/// Called on the committer's thread: hand the events over and return; blocking here delays the next
+/// commit (which is the back-pressure wanted when delivery cannot keep up).
+pub trait CommitListener: Send + Sync {
+    /// The events of one commit, ascending by `pos`.
+    fn committed(&self, events: Vec<Event>);
+}
+
+/// Hashes and checks passwords in a bounded pool.
+#[async_trait]
+pub trait PasswordHasher: Send + Sync {
+    /// Hashes a password with a fresh salt (argon2id, PHC string).
+    ///
+    /// # Errors
+    /// [`AccountError::Busy`] when the pool's queue is full.
+    async fn hash(&self, password: String) -> Result<String, AccountError>;
+
+    /// Checks a password; `None` for the hash does the same work against a dummy and answers `false`,
+    /// so that unknown users cost the same time.
+    ///
+    /// # Errors
+    /// [`AccountError::Busy`] when the pool's queue is full.
+    async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, AccountError>;
+}
+
+/// Wall-clock time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Fresh ids and secrets.
+pub trait IdSource: Send + Sync {
+    /// An id for a new user, room, message or sign-in; see [`crate::id`].
+    fn id(&self, now: Timestamp) -> String;
+
+    /// A secret of 256 random bits as URL-safe text, for refresh tokens.
+    fn secret(&self) -> String;
+
+    /// A one-way fingerprint of a secret for storage (SHA-256, hex).
+    fn fingerprint(&self, secret: &str) -> String;
+}
