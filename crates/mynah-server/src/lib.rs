@@ -1,0 +1,3 @@
+//! The doors of Mynah.
+pub mod time_text;
+pub mod vocabulary;

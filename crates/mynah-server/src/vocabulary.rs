@@ -1,0 +1,184 @@
+//! Vocabularies: each old backend's event names and payloads, as data.
+//!
+//! A vocabulary file (`vocabularies/*.toml`, built in, or the operator's own) says which inbound event
+//! is which command and where its inputs stand, which event a fact becomes and how its payload looks,
+//! and how acknowledgements and errors read. Files are validated and compiled at start; an error names
+//! file, line and column. Nothing in the domain knows a wire name.
+
+pub mod command;
+pub mod field;
+pub mod inbound;
+pub mod load;
+pub mod template;
+
+use std::collections::HashMap;
+
+use field::Scope;
+use inbound::InboundRule;
+use template::Template;
+
+/// The vocabulary files built into the binary.
+pub const BUILT_IN: [(&str, &str); 2] = [
+    ("vocabularies/camel.toml", include_str!("../../../vocabularies/camel.toml")),
+    ("vocabularies/native.toml", include_str!("../../../vocabularies/native.toml")),
+];
+
+/// Who hears a fact that is state (typing, presence, receipts); durable facts always reach all members,
+/// the sender's own sockets included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody in the room.
+    Room,
+    /// Everybody but the socket it came from.
+    Others,
+}
+
+/// How a fact is spelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundRule {
+    /// Event name.
+    pub event: String,
+    /// Who hears it.
+    pub audience: Audience,
+    /// The event's arguments.
+    pub arguments: Vec<Template>,
+}
+
+/// How a refusal is spelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrorRule {
+    /// Answer to a client that asked for an acknowledgement.
+    pub ack: Template,
+    /// Event sent as well, with its argument.
+    pub event: Option<(String, Template)>,
+}
+
+/// What happens at an event that the vocabulary does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownEvent {
+    /// Nothing, as in NestJS; a client that asked for an acknowledgement still gets a refusal.
+    Silent,
+    /// A refusal with code `UNKNOWN_EVENT`.
+    Refuse,
+}
+
+/// A compiled vocabulary file.
+#[derive(Debug, Clone)]
+pub struct Vocabulary {
+    /// Its id, as `auth.dialect` names it.
+    pub id: String,
+    /// Socket.IO namespaces in which it is spoken.
+    pub namespaces: Vec<String>,
+    /// Whether a connection hears all rooms of its user at once.
+    pub auto_join: bool,
+    /// What happens at an unknown event.
+    pub unknown_event: UnknownEvent,
+    inbound: HashMap<String, InboundRule>,
+    outbound: HashMap<&'static str, OutboundRule>,
+    /// How refusals read.
+    pub error: ErrorRule,
+}
+
+impl Vocabulary {
+    /// The rule of an inbound event.
+    pub fn inbound(&self, event: &str) -> Option<&InboundRule> {
+        self.inbound.get(event)
+    }
+
+    /// Names of all inbound events, for messages to people.
+    pub fn inbound_names(&self) -> impl Iterator<Item = &str> {
+        self.inbound.keys().map(String::as_str)
+    }
+
+    /// The spelling of a fact, if it has one.
+    pub fn outbound(&self, fact: &str) -> Option<&OutboundRule> {
+        self.outbound.get(fact)
+    }
+
+    /// Whether a fact has a spelling.
+    pub fn spells(&self, fact: &str) -> bool {
+        self.outbound.contains_key(fact)
+    }
+
+    /// Appends `["event",arg,…]` for a fact; `false`, with nothing appended, when it has no spelling.
+    pub fn write_event(&self, fact: &str, scope: &Scope<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(rule) = self.outbound(fact) else { return false };
+        write_call(&rule.event, &rule.arguments, scope, out);
+        true
+    }
+
+    /// Appends `["exception",…]` for a refusal; `false` when the vocabulary has no such event.
+    pub fn write_error_event(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> bool {
+        let Some((event, template)) = &self.error.event else { return false };
+        write_call(event, std::slice::from_ref(template), scope, out);
+        true
+    }
+}
+
+fn write_call(event: &str, arguments: &[Template], scope: &Scope<'_>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    field::string(event, out);
+    for template in arguments {
+        out.push(b',');
+        template.render(scope, out);
+    }
+    out.push(b']');
+}
+
+/// All vocabularies of an installation.
+#[derive(Debug)]
+pub struct Vocabularies {
+    all: Vec<Vocabulary>,
+    default: usize,
+}
+
+impl Vocabularies {
+    /// Compiles the built-in files and the operator's own; a file with the id of a built-in one replaces
+    /// it.
+    ///
+    /// # Errors
+    /// [`load::VocabularyError`] of the first file that is wrong; an unknown default lists the known ids.
+    pub fn load(own: &[(String, String)], default: &str) -> Result<Self, load::VocabularyError> {
+        let mut all: Vec<Vocabulary> = Vec::new();
+        let built_in = BUILT_IN.iter().map(|(file, text)| (*file, *text));
+        let own = own.iter().map(|(file, text)| (file.as_str(), text.as_str()));
+        for (file, text) in built_in.chain(own) {
+            let vocabulary = load::compile(file, text)?;
+            all.retain(|v| v.id != vocabulary.id);
+            all.push(vocabulary);
+        }
+        let Some(index) = all.iter().position(|v| v.id == default) else {
+            let known: Vec<&str> = all.iter().map(|v| v.id.as_str()).collect();
+            return Err(load::VocabularyError {
+                file: "configuration".to_owned(),
+                line: 0,
+                column: 0,
+                problem: format!(
+                    "socketio.default_dialect is {default:?}, but the vocabularies are {}",
+                    known.join(", ")
+                ),
+            });
+        };
+        Ok(Self { all, default: index })
+    }
+
+    /// The vocabulary with an index.
+    pub fn get(&self, index: usize) -> Option<&Vocabulary> {
+        self.all.get(index)
+    }
+
+    /// The index of the vocabulary with an id.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.all.iter().position(|v| v.id == id)
+    }
+
+    /// The index of the default vocabulary.
+    pub fn default_index(&self) -> usize {
+        self.default
+    }
+
+    /// All of them, in order of their indexes.
+    pub fn iter(&self) -> impl Iterator<Item = &Vocabulary> {
+        self.all.iter()
+    }
+}

@@ -1,0 +1,576 @@
+//! The fields that payload templates may name, and where their values come from.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a table of field × subject pairs: every other pair has no value"
+)]
+
+use mynah_domain::event::{Event, Fact, Stream};
+use mynah_domain::message::{History, Message, ReadCursor};
+use mynah_domain::presence::PresenceStatus;
+use mynah_domain::room::{Profile, Room};
+use mynah_domain::{MessageId, RoomId, Timestamp, UserId};
+
+use super::Vocabulary;
+use super::command::Violation;
+use crate::time_text;
+
+/// A part of what is rendered; decides which fields a template may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// The envelope of a durable event.
+    Event,
+    /// A message.
+    Message,
+    /// A deleted message.
+    Deleted,
+    /// A room.
+    Room,
+    /// A user.
+    User,
+    /// A member's standing.
+    Member,
+    /// Just the room's id.
+    RoomId,
+    /// A typing notice.
+    Typing,
+    /// A presence notice.
+    Presence,
+    /// A read cursor.
+    Read,
+    /// The connection itself.
+    Session,
+    /// A page of messages.
+    History,
+    /// What a client missed.
+    Sync,
+    /// A stored send.
+    Sent,
+    /// A refusal.
+    Error,
+    /// Always there.
+    Always,
+}
+
+macro_rules! fields {
+    ($($variant:ident = $name:literal in $group:ident),+ $(,)?) => {
+        /// One field.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "each is documented by its name in FIELDS")]
+        pub enum Field { $($variant),+ }
+
+        /// Every field with the name vocabulary files use and its group.
+        pub const FIELDS: &[(&str, Field, Group)] =
+            &[$(($name, Field::$variant, Group::$group)),+];
+    };
+}
+
+fields! {
+    EventId = "event.id" in Event,
+    EventType = "event.type" in Event,
+    EventPos = "event.pos" in Event,
+    EventSeq = "event.seq" in Event,
+    EventAt = "event.at" in Event,
+    EventActorId = "event.actor_id" in Event,
+    EventTenantId = "event.tenant_id" in Event,
+    EventRoomId = "event.room_id" in Event,
+    MessageId = "message.id" in Message,
+    MessageRoomId = "message.room_id" in Message,
+    MessageSeq = "message.seq" in Message,
+    MessageNumber = "message.number" in Message,
+    MessageSenderId = "message.sender.id" in Message,
+    MessageSenderUsername = "message.sender.username" in Message,
+    MessageSenderName = "message.sender.name" in Message,
+    MessageKind = "message.kind" in Message,
+    MessageContent = "message.content" in Message,
+    MessageMetadata = "message.metadata" in Message,
+    MessageReplyToId = "message.reply_to_id" in Message,
+    MessageClientId = "message.client_id" in Message,
+    MessageEditCount = "message.edit_count" in Message,
+    MessageIsEdited = "message.is_edited" in Message,
+    MessageEditedAt = "message.edited_at" in Message,
+    MessageDeletedAt = "message.deleted_at" in Message,
+    MessageCreatedAt = "message.created_at" in Message,
+    MessageUpdatedAt = "message.updated_at" in Message,
+    DeletedId = "deleted.id" in Deleted,
+    DeletedNumber = "deleted.number" in Deleted,
+    DeletedSeq = "deleted.seq" in Deleted,
+    RoomId = "room.id" in Room,
+    RoomKind = "room.kind" in Room,
+    RoomVisibility = "room.visibility" in Room,
+    RoomName = "room.name" in Room,
+    RoomTopic = "room.topic" in Room,
+    RoomCreatedBy = "room.created_by" in Room,
+    RoomMemberCount = "room.member_count" in Room,
+    RoomLastSeq = "room.last_seq" in Room,
+    RoomLastNumber = "room.last_number" in Room,
+    RoomCreatedAt = "room.created_at" in Room,
+    RoomUpdatedAt = "room.updated_at" in Room,
+    UserId = "user.id" in User,
+    UserUsername = "user.username" in User,
+    UserName = "user.name" in User,
+    MemberUserId = "member.user_id" in Member,
+    MemberRole = "member.role" in Member,
+    MemberReason = "member.reason" in Member,
+    InRoomId = "room_id" in RoomId,
+    TypingIsTyping = "typing.is_typing" in Typing,
+    PresenceUserId = "presence.user_id" in Presence,
+    PresenceStatus = "presence.status" in Presence,
+    PresenceIsOnline = "presence.is_online" in Presence,
+    PresenceLastSeen = "presence.last_seen" in Presence,
+    ReadUserId = "read.user_id" in Read,
+    ReadSeq = "read.seq" in Read,
+    ReadNumber = "read.number" in Read,
+    ReadMessageId = "read.message_id" in Read,
+    ReadAt = "read.at" in Read,
+    SessionId = "session.id" in Session,
+    SessionExpiresAt = "session.expires_at" in Session,
+    SessionReason = "session.reason" in Session,
+    SentReplayed = "sent.replayed" in Sent,
+    HistoryHasMore = "history.has_more" in History,
+    HistorySeq = "history.seq" in History,
+    SyncNext = "sync.next" in Sync,
+    SyncGaps = "sync.gaps" in Sync,
+    ErrorText = "error.text" in Error,
+    ErrorCode = "error.code" in Error,
+    ErrorStatus = "error.status" in Error,
+    ErrorMessages = "error.messages" in Error,
+    ErrorEvent = "error.event" in Error,
+    ErrorRetryAfterMs = "error.retry_after_ms" in Error,
+    ErrorData = "error.data" in Error,
+    Now = "now" in Always,
+}
+
+/// A list that `$each` may walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum List {
+    /// `history.messages`: a page, oldest first.
+    HistoryMessages,
+    /// `session.rooms`: the rooms the connection hears.
+    SessionRooms,
+    /// `sync.events`: what was missed and has a spelling here.
+    SyncEvents,
+    /// `presence.users`: who was asked about.
+    PresenceUsers,
+}
+
+impl List {
+    /// Every list: name, group that must be in scope, groups of its entries.
+    pub const NAMES: [(&'static str, Self, Group, &'static [Group]); 4] = [
+        ("history.messages", Self::HistoryMessages, Group::History, &[Group::Message]),
+        ("session.rooms", Self::SessionRooms, Group::Session, &[Group::Room]),
+        ("sync.events", Self::SyncEvents, Group::Sync, &[Group::Event]),
+        ("presence.users", Self::PresenceUsers, Group::Presence, &[Group::Presence]),
+    ];
+}
+
+/// Who is online, as an entry of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presence {
+    /// Whose.
+    pub user: UserId,
+    /// Online or not.
+    pub status: PresenceStatus,
+    /// When the user was last online, if that is known and past.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// A refusal in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// HTTP status of the same refusal at the REST door.
+    pub status: u16,
+    /// Machine word, e.g. `NOT_A_MEMBER`.
+    pub code: &'static str,
+    /// Sentence for people.
+    pub text: String,
+    /// What is wrong with the input, if that is the reason.
+    pub violations: Vec<Violation>,
+    /// When trying again makes sense, in milliseconds.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What a template speaks about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subject<'a> {
+    /// A durable event.
+    Event(&'a Event),
+    /// A message in an answer or list.
+    Message(&'a Message),
+    /// A stored send.
+    Sent(&'a Message, bool),
+    /// A room in an answer or list.
+    Room(&'a Room),
+    /// A room's id alone.
+    InRoom(&'a RoomId),
+    /// A user's standing in a room.
+    Standing(&'a RoomId, &'a UserId),
+    /// A typing notice.
+    Typing(&'a RoomId, &'a Profile, bool),
+    /// A presence notice.
+    Presence(&'a Presence),
+    /// A list of them.
+    Presences(&'a [Presence]),
+    /// A read cursor.
+    Read(&'a ReadCursor),
+    /// A connection that is ready.
+    Ready(&'a str, &'a Profile, &'a [std::sync::Arc<Room>]),
+    /// A connection whose credentials end soon.
+    Expiring(Timestamp),
+    /// A page of a room's messages.
+    History(&'a RoomId, &'a History),
+    /// What was missed: events, next `seq` per room, rooms whose log cannot tell.
+    Sync(&'a [Event], &'a [(RoomId, u64)], &'a [RoomId]),
+    /// A refusal of an event with this name and data.
+    Error(&'a Failure, &'a str, Option<&'a str>),
+    /// Nothing but success.
+    Done,
+}
+
+/// A subject together with what surrounds it.
+#[derive(Clone, Copy)]
+pub struct Scope<'a> {
+    /// What is spoken about.
+    pub subject: Subject<'a>,
+    /// Now.
+    pub at: Timestamp,
+    /// The vocabulary rendering it.
+    pub vocabulary: &'a Vocabulary,
+}
+
+impl<'a> Scope<'a> {
+    fn with(&self, subject: Subject<'a>) -> Self {
+        Self { subject, ..*self }
+    }
+
+    /// Walks a list.
+    pub fn each(&self, list: List, on: &mut dyn FnMut(&Scope<'a>)) {
+        match (list, self.subject) {
+            (List::HistoryMessages, Subject::History(_, history)) => {
+                history.items.iter().rev().for_each(|m| on(&self.with(Subject::Message(m))));
+            }
+            (List::SessionRooms, Subject::Ready(_, _, rooms)) => {
+                for room in rooms {
+                    on(&self.with(Subject::Room(room)));
+                }
+            }
+            (List::SyncEvents, Subject::Sync(events, _, _)) => {
+                let spelled = events.iter().filter(|e| self.vocabulary.spells(e.fact.name()));
+                spelled.for_each(|e| on(&self.with(Subject::Event(e))));
+            }
+            (List::PresenceUsers, Subject::Presences(users)) => {
+                for presence in users {
+                    on(&self.with(Subject::Presence(presence)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes the outbound spelling's first argument for the event in scope.
+    pub fn write_event_argument(&self, out: &mut Vec<u8>) {
+        let spelling = self.event().and_then(|e| self.vocabulary.outbound(e.fact.name()));
+        match spelling.and_then(|s| s.arguments.first()) {
+            Some(template) => template.render(self, out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    /// Writes the outbound spelling's name for the event in scope.
+    pub fn write_event_name(&self, out: &mut Vec<u8>) {
+        let spelling = self.event().and_then(|e| self.vocabulary.outbound(e.fact.name()));
+        string(spelling.map_or("", |s| &s.event), out);
+    }
+
+    fn event(&self) -> Option<&'a Event> {
+        if let Subject::Event(event) = self.subject { Some(event) } else { None }
+    }
+
+    fn fact(&self) -> Option<&'a Fact> {
+        self.event().map(|e| &e.fact)
+    }
+
+    fn message(&self) -> Option<&'a Message> {
+        if let Subject::Message(message) | Subject::Sent(message, _) = self.subject {
+            return Some(message);
+        }
+        match self.fact()? {
+            Fact::MessageCreated { message } | Fact::MessageUpdated { message } => Some(message),
+            _ => None,
+        }
+    }
+
+    fn room(&self) -> Option<&'a Room> {
+        match (self.subject, self.fact()) {
+            (Subject::Room(room), _) => Some(room),
+            (
+                _,
+                Some(
+                    Fact::RoomCreated { room }
+                    | Fact::RoomUpdated { room }
+                    | Fact::RoomAdded { room, .. }
+                    | Fact::RoomInvited { room },
+                ),
+            ) => Some(room),
+            _ => None,
+        }
+    }
+
+    fn profile(&self) -> Option<&'a Profile> {
+        match (self.subject, self.fact()) {
+            (Subject::Typing(_, profile, _) | Subject::Ready(_, profile, _), _) => Some(profile),
+            (_, Some(Fact::MemberJoined { member, .. } | Fact::MemberInvited { member, .. })) => {
+                Some(member)
+            }
+            (_, Some(Fact::RoomAdded { peer: Some(peer), .. })) => Some(peer),
+            _ => None,
+        }
+    }
+
+    fn room_id(&self) -> Option<&'a RoomId> {
+        match self.subject {
+            Subject::InRoom(id)
+            | Subject::Standing(id, _)
+            | Subject::Typing(id, _, _)
+            | Subject::History(id, _) => Some(id),
+            Subject::Read(cursor) => Some(&cursor.room),
+            Subject::Event(event) => match (&event.stream, &event.fact) {
+                (Stream::Room(id), _) | (_, Fact::RoomRemoved { room: id, .. }) => Some(id),
+                _ => self.room().map(|r| &r.id),
+            },
+            _ => self.room().map(|r| &r.id).or_else(|| self.message().map(|m| &m.room)),
+        }
+    }
+
+    fn deleted(&self) -> Option<(&'a MessageId, u64, u64)> {
+        match (self.subject, self.fact()) {
+            (_, Some(Fact::MessageDeleted { message, number, created_seq, .. })) => {
+                Some((message, *number, *created_seq))
+            }
+            (Subject::Message(m), _) => Some((&m.id, m.number, m.seq)),
+            _ => None,
+        }
+    }
+
+    /// Appends a field's value as JSON; `false`, with nothing appended, when it has none.
+    pub fn write(&self, field: Field, out: &mut Vec<u8>) -> bool {
+        self.write_event(field, out)
+            .or_else(|| self.write_message(field, out))
+            .or_else(|| self.write_room(field, out))
+            .or_else(|| self.write_people(field, out))
+            .or_else(|| self.write_session(field, out))
+            .is_some()
+    }
+
+    fn write_event(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
+        let event = self.event()?;
+        match field {
+            Field::EventId => {
+                let stream = match &event.stream {
+                    Stream::Room(id) => id.as_str(),
+                    Stream::User(id) => id.as_str(),
+                };
+                string(&format!("evt_{stream}_{}", event.seq), out);
+            }
+            Field::EventType => string(event.fact.name(), out),
+            Field::EventPos => string(&event.pos.to_string(), out),
+            Field::EventSeq => number(event.seq, out),
+            Field::EventAt => time_text::json(event.at, out),
+            Field::EventActorId => string(event.actor.as_ref()?.as_str(), out),
+            Field::EventTenantId => string(event.tenant.as_str(), out),
+            Field::EventRoomId => match &event.stream {
+                Stream::Room(id) => string(id.as_str(), out),
+                Stream::User(_) => return None,
+            },
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn write_message(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
+        match field {
+            Field::DeletedId => string(self.deleted()?.0.as_str(), out),
+            Field::DeletedNumber => number(self.deleted()?.1, out),
+            Field::DeletedSeq => number(self.deleted()?.2, out),
+            Field::SentReplayed => {
+                let Subject::Sent(_, replayed) = self.subject else { return None };
+                boolean(replayed, out);
+            }
+            _ => {
+                let m = self.message()?;
+                match field {
+                    Field::MessageId => string(m.id.as_str(), out),
+                    Field::MessageRoomId => string(m.room.as_str(), out),
+                    Field::MessageSeq => number(m.seq, out),
+                    Field::MessageNumber => number(m.number, out),
+                    Field::MessageSenderId => string(m.sender.id.as_str(), out),
+                    Field::MessageSenderUsername => string(&m.sender.username, out),
+                    Field::MessageSenderName => string(&m.sender.name, out),
+                    Field::MessageKind => string(&m.kind, out),
+                    Field::MessageContent => string(&m.content, out),
+                    Field::MessageMetadata => {
+                        out.extend_from_slice(m.metadata.as_ref()?.as_bytes());
+                    }
+                    Field::MessageReplyToId => string(m.reply_to.as_ref()?.as_str(), out),
+                    Field::MessageClientId => string(m.client_id.as_ref()?, out),
+                    Field::MessageEditCount => number(u64::from(m.edit_count), out),
+                    Field::MessageIsEdited => boolean(m.edited_at.is_some(), out),
+                    Field::MessageEditedAt => time_text::json(m.edited_at?, out),
+                    Field::MessageDeletedAt => time_text::json(m.deleted_at?, out),
+                    Field::MessageCreatedAt => time_text::json(m.created_at, out),
+                    Field::MessageUpdatedAt => time_text::json(m.updated_at(), out),
+                    _ => return None,
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn write_room(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
+        if field == Field::InRoomId {
+            string(self.room_id()?.as_str(), out);
+            return Some(());
+        }
+        let room = self.room()?;
+        match field {
+            Field::RoomId => string(room.id.as_str(), out),
+            Field::RoomKind => string(room.kind.as_str(), out),
+            Field::RoomVisibility => string(room.visibility.as_str(), out),
+            Field::RoomName => string(room.name.as_ref()?, out),
+            Field::RoomTopic => string(room.topic.as_ref()?, out),
+            Field::RoomCreatedBy => string(room.created_by.as_str(), out),
+            Field::RoomMemberCount => number(room.member_count, out),
+            Field::RoomLastSeq => number(room.last_seq, out),
+            Field::RoomLastNumber => number(room.last_number, out),
+            Field::RoomCreatedAt => time_text::json(room.created_at, out),
+            Field::RoomUpdatedAt => time_text::json(room.updated_at, out),
+            Field::MemberRole => match self.fact()? {
+                Fact::RoomAdded { role, .. } => string(role.as_str(), out),
+                _ => return None,
+            },
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn write_people(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
+        match (field, self.subject, self.fact()) {
+            (Field::UserUsername, _, _) => string(&self.profile()?.username, out),
+            (Field::UserName, _, _) => string(&self.profile()?.name, out),
+            (Field::MemberUserId, Subject::Standing(_, user), _)
+            | (
+                Field::MemberUserId,
+                _,
+                Some(Fact::MemberLeft { user, .. } | Fact::MemberRoleChanged { user, .. }),
+            ) => string(user.as_str(), out),
+            (Field::UserId | Field::MemberUserId, _, _) => string(self.profile()?.id.as_str(), out),
+            (
+                Field::MemberRole,
+                _,
+                Some(Fact::MemberJoined { role, .. } | Fact::MemberRoleChanged { role, .. }),
+            ) => string(role.as_str(), out),
+            (
+                Field::MemberReason,
+                _,
+                Some(Fact::MemberLeft { departure, .. } | Fact::RoomRemoved { departure, .. }),
+            ) => string(departure.as_str(), out),
+            (Field::TypingIsTyping, Subject::Typing(_, _, is_typing), _) => boolean(is_typing, out),
+            (Field::PresenceUserId, Subject::Presence(p), _) => string(p.user.as_str(), out),
+            (Field::PresenceStatus, Subject::Presence(p), _) => string(p.status.as_str(), out),
+            (Field::PresenceIsOnline, Subject::Presence(p), _) => {
+                boolean(p.status == PresenceStatus::Online, out);
+            }
+            (Field::PresenceLastSeen, Subject::Presence(p), _) => {
+                time_text::json(p.last_seen?, out);
+            }
+            (Field::ReadUserId, Subject::Read(c), _) => string(c.user.as_str(), out),
+            (Field::ReadSeq, Subject::Read(c), _) => number(c.seq, out),
+            (Field::ReadNumber, Subject::Read(c), _) => number(c.number, out),
+            (Field::ReadMessageId, Subject::Read(c), _) => {
+                string(c.message.as_ref()?.as_str(), out);
+            }
+            (Field::ReadAt, Subject::Read(c), _) => time_text::json(c.at, out),
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn write_session(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
+        match (field, self.subject) {
+            (Field::Now, _) => time_text::json(self.at, out),
+            (Field::SessionId, Subject::Ready(sid, _, _)) => string(sid, out),
+            (Field::SessionExpiresAt, Subject::Expiring(at)) => time_text::json(at, out),
+            (Field::HistoryHasMore, Subject::History(_, h)) => boolean(h.has_older, out),
+            (Field::HistorySeq, Subject::History(_, h)) => number(h.head_seq, out),
+            (Field::SyncNext, Subject::Sync(_, next, _)) => {
+                out.push(b'{');
+                for (i, (room, seq)) in next.iter().enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    string(room.as_str(), out);
+                    out.push(b':');
+                    number(*seq, out);
+                }
+                out.push(b'}');
+            }
+            (Field::SyncGaps, Subject::Sync(_, _, gaps)) => {
+                strings(gaps.iter().map(RoomId::as_str), out);
+            }
+            (Field::ErrorText, Subject::Error(e, _, _)) => string(&e.text, out),
+            (Field::ErrorCode, Subject::Error(e, _, _)) => string(e.code, out),
+            (Field::ErrorStatus, Subject::Error(e, _, _)) => number(u64::from(e.status), out),
+            (Field::ErrorMessages, Subject::Error(e, _, _)) if e.violations.is_empty() => {
+                strings(std::iter::once(e.text.as_str()), out);
+            }
+            (Field::ErrorMessages, Subject::Error(e, _, _)) => {
+                strings(e.violations.iter().map(|v| v.message.as_str()), out);
+            }
+            (Field::ErrorEvent, Subject::Error(_, event, _)) => string(event, out),
+            (Field::ErrorRetryAfterMs, Subject::Error(e, _, _)) => number(e.retry_after_ms?, out),
+            (Field::ErrorData, Subject::Error(_, _, data)) => {
+                out.extend_from_slice(data?.as_bytes());
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Appends a JSON string.
+pub fn string(text: &str, out: &mut Vec<u8>) {
+    // Writing into a Vec cannot fail.
+    if serde_json::to_writer(&mut *out, text).is_err() {
+        out.extend_from_slice(b"\"\"");
+    }
+}
+
+fn strings<'a>(texts: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (i, text) in texts.enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        string(text, out);
+    }
+    out.push(b']');
+}
+
+fn number(value: u64, out: &mut Vec<u8>) {
+    let mut digits = [0_u8; 20];
+    let mut rest = value;
+    let mut start = digits.len();
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        start -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+}
+
+fn boolean(value: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
