@@ -1,1 +1,14 @@
-//! mynah-protocol.
+//! Codecs of the wire protocols Mynah speaks: bytes to packets and back, and nothing else.
+//!
+//! It deliberately has no async code, sockets, clock or randomness: sessions, timers and
+//! delivery belong to the server and the hub.
+//!
+//! Invariants:
+//! * every limit is checked before the bytes it guards are buffered or parsed;
+//! * malformed input is a typed error, never a panic and never silently accepted;
+//! * an idle decoder owns no heap memory;
+//! * encoders append to a buffer of the caller, so one buffer becomes the frame.
+//!
+//! Entry points: [`websocket::Decoder`], [`websocket::check_handshake`].
+
+pub mod websocket;
