@@ -9,6 +9,9 @@
 //! * an idle decoder owns no heap memory;
 //! * encoders append to a buffer of the caller, so one buffer becomes the frame.
 //!
-//! Entry points: [`websocket::Decoder`], [`websocket::check_handshake`].
+//! Entry points: [`websocket::Decoder`], [`websocket::check_handshake`],
+//! [`engine_io::decode_text`], [`engine_io::decode_payload`].
 
+pub mod engine_io;
+mod json;
 pub mod websocket;
