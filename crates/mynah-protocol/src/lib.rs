@@ -10,8 +10,9 @@
 //! * encoders append to a buffer of the caller, so one buffer becomes the frame.
 //!
 //! Entry points: [`websocket::Decoder`], [`websocket::check_handshake`],
-//! [`engine_io::decode_text`], [`engine_io::decode_payload`].
+//! [`engine_io::decode_text`], [`engine_io::decode_payload`], [`socket_io::Decoder`].
 
 pub mod engine_io;
 mod json;
+pub mod socket_io;
 pub mod websocket;
