@@ -1,0 +1,217 @@
+//! The handle to the shards: every method is one command to the shard that owns the session, or
+//! to all shards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::stats::SharedStats;
+use crate::{
+    Class, Close, CloseReason, Frame, HubConfig, HubStats, NewSession, PollReply, Publication,
+    SessionId, Shard, Start, TcpSocket, Topic,
+};
+
+mod task;
+
+use task::Command;
+
+/// Cheap to clone. When the last clone is gone all sessions end with
+/// [`CloseReason::HubStopped`].
+///
+/// Commands of one caller to one session are done in the order in which they were awaited. A
+/// command for a session that is gone does nothing; so does every command to a hub whose runtime
+/// has stopped.
+#[derive(Clone)]
+pub struct Hub {
+    shards: Arc<[ShardHandle]>,
+    next: Arc<AtomicUsize>,
+}
+
+struct ShardHandle {
+    commands: mpsc::Sender<Command>,
+    stats: Arc<SharedStats>,
+}
+
+/// Why a session could not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// The shard has [`crate::Limits::sessions_max`] sessions.
+    #[error("too many sessions")]
+    Full,
+    /// The hub's runtime has stopped.
+    #[error("the hub has stopped")]
+    Stopped,
+}
+
+/// Why a session could not move to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpgradeError {
+    /// It is gone, closing or a stream already. The socket was dropped.
+    #[error("the session does not poll")]
+    NotPolling,
+    /// The hub's runtime has stopped.
+    #[error("the hub has stopped")]
+    Stopped,
+}
+
+impl Hub {
+    /// Starts the shard tasks on the current tokio runtime.
+    #[must_use]
+    pub fn new(config: HubConfig) -> Self {
+        let rules: Arc<[_]> = config.dialects.into();
+        let shards = (0..config.shards.max(1))
+            .map(|number| {
+                let (commands, inbox) = mpsc::channel(config.command_queue_max.max(1));
+                let stats = Arc::new(SharedStats::default());
+                let shard = Shard::new(number, config.limits.clone(), Arc::clone(&rules));
+                drop(tokio::spawn(task::run(shard, inbox, Arc::clone(&stats))));
+                ShardHandle { commands, stats }
+            })
+            .collect();
+        Self { shards, next: Arc::default() }
+    }
+
+    /// Begins a session. The hub writes to a stream's socket from now on; the caller only reads.
+    ///
+    /// # Errors
+    /// [`AttachError`]; the link is dropped then.
+    pub async fn attach(&self, new: NewSession<TcpSocket>) -> Result<SessionId, AttachError> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.shards.len();
+        let shard = self.shards.get(turn).ok_or(AttachError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        shard.tell(Command::Attach { new, reply }).await;
+        answer.await.unwrap_or(Err(AttachError::Stopped))
+    }
+
+    /// Sends a frame to one session, in order with publications this shard took before.
+    pub async fn send(&self, id: SessionId, frame: Frame, class: Class) {
+        self.tell(id, Command::Send { id, frame, class }).await;
+    }
+
+    /// Subscribes a session; again is harmless, and [`Start::Held`] holds a live subscription.
+    pub async fn subscribe(&self, id: SessionId, topic: Topic, start: Start) {
+        self.tell(id, Command::Subscribe { id, topic, start }).await;
+    }
+
+    /// Subscribes a session to many topics with one command.
+    pub async fn subscribe_many(&self, id: SessionId, topics: Vec<(Topic, Start)>) {
+        self.tell(id, Command::SubscribeMany { id, topics }).await;
+    }
+
+    /// Makes a held subscription live: what was kept with `seq` above `after_seq` goes out in
+    /// order, the rest is dropped, and from then on so is what is not above the last delivered.
+    pub async fn release(&self, id: SessionId, topic: Topic, after_seq: u64) {
+        self.tell(id, Command::Release { id, topic, after_seq }).await;
+    }
+
+    /// Ends a subscription.
+    pub async fn unsubscribe(&self, id: SessionId, topic: Topic) {
+        self.tell(id, Command::Unsubscribe { id, topic }).await;
+    }
+
+    /// Subscribes every session of `of`, in all shards, to `topic`, live: for example the sessions
+    /// of a user to a room.
+    pub async fn subscribe_members(&self, of: &Topic, topic: &Topic) {
+        self.tell_all(|| Command::SubscribeMembers { of: of.clone(), topic: topic.clone() }).await;
+    }
+
+    /// Ends the subscription to `topic` of every session of `of`.
+    pub async fn unsubscribe_members(&self, of: &Topic, topic: &Topic) {
+        self.tell_all(|| Command::UnsubscribeMembers { of: of.clone(), topic: topic.clone() })
+            .await;
+    }
+
+    /// Fans a publication out. Waits while a shard's command queue is full.
+    pub async fn publish(&self, publication: Publication) {
+        self.tell_all(|| Command::Publish(publication.clone())).await;
+    }
+
+    /// Answers a poll once something is queued. A second poll while one waits ends the session.
+    /// `reply` is dropped unanswered if the session is unknown or does not poll.
+    pub async fn poll(&self, id: SessionId, reply: PollReply) {
+        self.tell(id, Command::Poll { id, reply }).await;
+    }
+
+    /// Moves a polling session to a stream: queued frames leave over it in order, a parked poll is
+    /// answered with `noop`'s packet.
+    ///
+    /// # Errors
+    /// [`UpgradeError`]; the socket is dropped then.
+    pub async fn upgrade(
+        &self,
+        id: SessionId,
+        socket: TcpSocket,
+        noop: Frame,
+    ) -> Result<(), UpgradeError> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(id, Command::Upgrade { id, socket, noop, reply }).await;
+        answer.await.unwrap_or(Err(UpgradeError::Stopped))
+    }
+
+    /// Ends a session: what is queued and `last` are sent if the link takes them in time, then the
+    /// socket is shut both ways, so that the reader sees its end.
+    pub async fn close(&self, id: SessionId, close: Close) {
+        self.tell(id, Command::Close { id, close }).await;
+    }
+
+    /// Ends a session whose reader saw the end or an error; nothing more is sent.
+    pub async fn detach(&self, id: SessionId, reason: CloseReason) {
+        self.tell(id, Command::Detach { id, reason }).await;
+    }
+
+    /// Ends every session that subscribes to `topic`, except one.
+    pub async fn close_topic(&self, topic: &Topic, close: Close, except: Option<SessionId>) {
+        self.tell_all(|| Command::CloseTopic {
+            topic: topic.clone(),
+            close: close.clone(),
+            except,
+        })
+        .await;
+    }
+
+    /// Ends every session.
+    pub async fn close_all(&self, close: Close) {
+        self.tell_all(|| Command::CloseAll { close: close.clone() }).await;
+    }
+
+    /// How many sessions subscribe to a topic, over all shards. Also a barrier: whatever this
+    /// caller commanded before is done.
+    pub async fn members(&self, topic: &Topic) -> usize {
+        let mut sum = 0;
+        for shard in &*self.shards {
+            let (reply, answer) = oneshot::channel();
+            shard.tell(Command::Members { topic: topic.clone(), reply }).await;
+            sum += answer.await.unwrap_or(0);
+        }
+        sum
+    }
+
+    /// What the hub holds and did.
+    pub fn stats(&self) -> HubStats {
+        let mut sum = HubStats::default();
+        for shard in &*self.shards {
+            sum.add(&shard.stats.load());
+        }
+        sum
+    }
+
+    async fn tell(&self, id: SessionId, command: Command) {
+        if let Some(shard) = self.shards.get(usize::from(id.shard)) {
+            shard.tell(command).await;
+        }
+    }
+
+    async fn tell_all(&self, command: impl Fn() -> Command) {
+        for shard in &*self.shards {
+            shard.tell(command()).await;
+        }
+    }
+}
+
+impl ShardHandle {
+    /// Gives a command to the shard; it is dropped, with its reply, if the runtime has stopped.
+    async fn tell(&self, command: Command) {
+        drop(self.commands.send(command).await);
+    }
+}

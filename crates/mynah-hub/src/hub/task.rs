@@ -1,0 +1,137 @@
+//! The tokio task around a shard: it waits for commands, writable sockets and the clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::{AttachError, UpgradeError};
+use crate::stats::SharedStats;
+use crate::{
+    Class, Close, CloseReason, Frame, NewSession, PollReply, Publication, SessionId, Shard, Start,
+    TcpSocket, Topic,
+};
+
+/// Commands taken before sockets are written; what coalesces under load.
+const COMMANDS_MAX: usize = 64;
+/// Frames queued before sockets are written, so that one round stays short.
+const FRAMES_MAX: usize = 1 << 16;
+/// Sockets written before other tasks get a turn.
+const SOCKETS_MAX: usize = 128;
+
+type Reply<T, E> = oneshot::Sender<Result<T, E>>;
+
+pub(super) enum Command {
+    Attach { new: NewSession<TcpSocket>, reply: Reply<SessionId, AttachError> },
+    Send { id: SessionId, frame: Frame, class: Class },
+    Subscribe { id: SessionId, topic: Topic, start: Start },
+    SubscribeMany { id: SessionId, topics: Vec<(Topic, Start)> },
+    Release { id: SessionId, topic: Topic, after_seq: u64 },
+    Unsubscribe { id: SessionId, topic: Topic },
+    SubscribeMembers { of: Topic, topic: Topic },
+    UnsubscribeMembers { of: Topic, topic: Topic },
+    Publish(Publication),
+    Poll { id: SessionId, reply: PollReply },
+    Upgrade { id: SessionId, socket: TcpSocket, noop: Frame, reply: Reply<(), UpgradeError> },
+    Close { id: SessionId, close: Close },
+    Detach { id: SessionId, reason: CloseReason },
+    CloseTopic { topic: Topic, close: Close, except: Option<SessionId> },
+    CloseAll { close: Close },
+    Members { topic: Topic, reply: oneshot::Sender<usize> },
+}
+
+pub(super) async fn run(
+    mut shard: Shard<TcpSocket>,
+    mut inbox: mpsc::Receiver<Command>,
+    stats: Arc<SharedStats>,
+) {
+    let start = Instant::now();
+    let writable = shard.writable_list();
+    let mut commands = Vec::with_capacity(COMMANDS_MAX);
+    let alarm = sleep_until(start);
+    tokio::pin!(alarm);
+    let mut open = true;
+    while open || shard.stats().sessions > 0 {
+        let deadline = shard.next_deadline().map(|tick| start + Duration::from_millis(tick));
+        if let Some(deadline) = deadline
+            && deadline != alarm.deadline()
+        {
+            alarm.as_mut().reset(deadline);
+        }
+        tokio::select! {
+            taken = inbox.recv_many(&mut commands, COMMANDS_MAX), if open => open = taken > 0,
+            () = writable.changed() => {}
+            () = &mut alarm, if deadline.is_some() => {}
+        }
+        shard.advance(start.elapsed().as_millis() as u64);
+        shard.take_writable();
+        for command in commands.drain(..) {
+            apply(&mut shard, command);
+            if shard.unflushed_frames() >= FRAMES_MAX {
+                flush(&mut shard).await;
+            }
+        }
+        if !open {
+            shard.end_all(CloseReason::HubStopped);
+        }
+        flush(&mut shard).await;
+        stats.store(&shard.stats());
+    }
+}
+
+async fn flush(shard: &mut Shard<TcpSocket>) {
+    while shard.flush(SOCKETS_MAX) {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
+    match command {
+        Command::Attach { new, reply } => attach(shard, new, reply),
+        Command::Send { id, frame, class } => shard.send(id, frame, class),
+        Command::Subscribe { id, topic, start } => shard.subscribe(id, &topic, start),
+        Command::SubscribeMany { id, topics } => {
+            for (topic, start) in topics {
+                shard.subscribe(id, &topic, start);
+            }
+        }
+        Command::Release { id, topic, after_seq } => shard.release(id, &topic, after_seq),
+        Command::Unsubscribe { id, topic } => shard.unsubscribe(id, &topic),
+        Command::SubscribeMembers { of, topic } => shard.subscribe_members(&of, &topic),
+        Command::UnsubscribeMembers { of, topic } => shard.unsubscribe_members(&of, &topic),
+        Command::Publish(publication) => shard.publish(&publication),
+        Command::Poll { id, reply } => shard.poll(id, reply),
+        Command::Upgrade { id, socket, noop, reply } => {
+            let done = shard.upgrade(id, socket, &noop).map_err(|_socket| UpgradeError::NotPolling);
+            if reply.send(done).is_err() {
+                shard.detach(id, CloseReason::PeerGone);
+            }
+        }
+        Command::Close { id, close } => shard.close(id, close),
+        Command::Detach { id, reason } => shard.detach(id, reason),
+        Command::CloseTopic { topic, close, except } => shard.close_topic(&topic, &close, except),
+        Command::CloseAll { close } => shard.close_all(&close),
+        // Nobody waits for the number any more if this fails.
+        Command::Members { topic, reply } => drop(reply.send(shard.members(&topic))),
+    }
+}
+
+fn attach(
+    shard: &mut Shard<TcpSocket>,
+    new: NewSession<TcpSocket>,
+    reply: Reply<SessionId, AttachError>,
+) {
+    match shard.attach(new) {
+        Ok(id) => {
+            // A caller that gave up would leave a session that nobody reads.
+            if reply.send(Ok(id)).is_err() {
+                shard.detach(id, CloseReason::PeerGone);
+            }
+        }
+        Err(_refused) => {
+            // A caller that gave up has nothing to clean up.
+            reply.send(Err(AttachError::Full)).ok();
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What the hub fans out, and the key it is routed by.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use crate::{Class, Dialect, Frame, SessionId};
+
+/// A routing key, for example `room:0198c5…`. A clone is a reference count.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// A topic with this name.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+type Encode = dyn Fn(Dialect) -> Option<Frame> + Send + Sync;
+
+/// The frames of one publication, each made when the first subscriber of its dialect is met and at
+/// most once over all shards.
+pub struct LazyFrames {
+    made: [OnceLock<Option<Frame>>; Dialect::COUNT],
+    encode: Box<Encode>,
+}
+
+impl LazyFrames {
+    /// `encode` gives the frame in a dialect, or `None` if the dialect cannot say this.
+    pub fn new(encode: impl Fn(Dialect) -> Option<Frame> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            made: [const { OnceLock::new() }; Dialect::COUNT],
+            encode: Box::new(encode),
+        })
+    }
+
+    /// The frame in `dialect`; `None` for a dialect without a spelling or out of range.
+    pub fn get(&self, dialect: Dialect) -> Option<&Frame> {
+        self.made.get(usize::from(dialect.0))?.get_or_init(|| (self.encode)(dialect)).as_ref()
+    }
+}
+
+impl fmt::Debug for LazyFrames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LazyFrames").finish_non_exhaustive()
+    }
+}
+
+/// One message for all subscribers of a topic.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// Who gets it.
+    pub topic: Topic,
+    /// Its place in the topic's order. Publications with a `seq` must be published in rising order
+    /// per topic: a subscription drops what is not above the last it delivered.
+    pub seq: Option<u64>,
+    /// What happens to it in a full send queue.
+    pub class: Class,
+    /// A session that does not get it, usually the one that caused it.
+    pub except: Option<SessionId>,
+    /// Its bytes, per dialect.
+    pub frames: Arc<LazyFrames>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use bytes::Bytes;
+
+    use super::*;
+
+    #[test]
+    fn each_dialect_is_encoded_once_and_may_have_no_spelling() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let frames = LazyFrames::new(move |dialect| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            (dialect.0 == 1).then(|| Frame::stream_only(Bytes::from_static(b"hi")))
+        });
+        for _ in 0..3 {
+            assert!(frames.get(Dialect(0)).is_none());
+            assert_eq!(frames.get(Dialect(1)).unwrap().stream().as_ref(), b"hi");
+        }
+        assert!(frames.get(Dialect(32)).is_none(), "out of range");
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,157 @@
+//! A session as its owner sees it: identity, link, liveness and end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::{Dialect, Frame};
+
+/// Names one session of one hub. A closed session's id never names a later one, because the slot's
+/// generation differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    /// Which shard owns it.
+    pub shard: u16,
+    /// Its place in the shard.
+    pub slot: u32,
+    /// How often the place was used before.
+    pub generation: u32,
+}
+
+impl fmt::Display for SessionId {
+    /// `shard.slot.generation`, for example `0.17.3`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.shard, self.slot, self.generation)
+    }
+}
+
+/// How a session's frames leave.
+#[derive(Debug)]
+pub enum Link<S> {
+    /// The shard writes [`Frame::stream`] to the socket itself.
+    Stream(S),
+    /// Frames wait until a poll is there; the answer carries [`Frame::packet`].
+    Polling,
+}
+
+/// What a shard needs to know about a session that begins.
+pub struct NewSession<S> {
+    /// Which spelling of publications it gets.
+    pub dialect: Dialect,
+    /// How its frames leave.
+    pub link: Link<S>,
+    /// Who is told of its end.
+    pub events: Arc<dyn SessionEvents>,
+    /// Set by the reader whenever it heard a sign of life. Keep a clone for the reader.
+    pub pulse: Pulse,
+}
+
+/// Is told what becomes of a session. Called from the shard: must not block.
+pub trait SessionEvents: Send + Sync {
+    /// The session is over: it has left all topics and takes no more frames. Called exactly once.
+    /// Frames that were queued before may still be on their way (see [`SessionEvents::ended`]).
+    fn closed(&self, id: SessionId, reason: CloseReason);
+
+    /// Nothing is left to send, the socket is shut, later polls are unknown. Called once, after
+    /// `closed`, and at the latest [`crate::Limits::linger`] after it.
+    fn ended(&self, id: SessionId) {
+        let _: SessionId = id;
+    }
+}
+
+/// A sign of life shared by a session's reader and its shard: one flag, no command.
+#[derive(Clone, Debug, Default)]
+pub struct Pulse(Arc<AtomicBool>);
+
+impl Pulse {
+    /// The peer was heard.
+    pub fn beat(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer was heard since the last call.
+    pub(crate) fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// A durable frame did not fit in its send queue.
+    SlowConsumer,
+    /// It did not answer a keepalive probe in time.
+    PingTimeout,
+    /// It sent a second poll while one was waiting.
+    PollOverlap,
+    /// A write failed.
+    LinkFailed,
+    /// It subscribed to more topics than [`crate::Limits::subscriptions_max`].
+    TooManySubscriptions,
+    /// The reader saw the peer go.
+    PeerGone,
+    /// The hub stopped.
+    HubStopped,
+    /// A reason of the caller, for example `"logout"`.
+    Named(&'static str),
+}
+
+impl CloseReason {
+    /// Whether nothing more can be sent over the link.
+    pub(crate) fn link_is_gone(self) -> bool {
+        matches!(self, Self::LinkFailed | Self::PeerGone)
+    }
+
+    /// Whether waiting frames are given up, so that only the farewell is tried.
+    pub(crate) fn gives_up_queue(self) -> bool {
+        matches!(self, Self::SlowConsumer | Self::PingTimeout) || self.link_is_gone()
+    }
+}
+
+impl fmt::Display for CloseReason {
+    /// `slow consumer`, `ping timeout`, …; a named reason is its own text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SlowConsumer => "slow consumer",
+            Self::PingTimeout => "ping timeout",
+            Self::PollOverlap => "overlapping poll",
+            Self::LinkFailed => "link failed",
+            Self::TooManySubscriptions => "too many subscriptions",
+            Self::PeerGone => "peer gone",
+            Self::HubStopped => "hub stopped",
+            Self::Named(name) => name,
+        })
+    }
+}
+
+/// How to end a session.
+#[derive(Clone, Debug)]
+pub struct Close {
+    /// Told to [`SessionEvents::closed`].
+    pub reason: CloseReason,
+    /// Sent last, if the link still takes it.
+    pub last: Option<Frame>,
+}
+
+/// How a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Publications are delivered from now on.
+    Live,
+    /// Publications are kept back until [`crate::Hub::release`], while the caller sends what was
+    /// missed.
+    Held,
+}
+
+/// What a waiting poll gets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PollAnswer {
+    /// [`Frame::packet`] of each frame, in order, at least one. The caller joins them.
+    pub packets: Vec<Bytes>,
+}
+
+/// Where a poll is answered. Dropped unanswered if the session is unknown or not polling.
+pub type PollReply = oneshot::Sender<PollAnswer>;

@@ -1,0 +1,246 @@
+//! One shard: a plain synchronous structure that owns sessions, topics and timers. The caller
+//! brings commands and the time in milliseconds, and calls [`Shard::flush`] until nothing is left.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::arena::NIL;
+use crate::config::{DialectRules, Keepalive};
+use crate::send_queue::{Amount, FrameList, FrameStore, Queued};
+use crate::topic::{TopicList, Topics};
+use crate::{
+    Class, Close, CloseReason, Dialect, Frame, HubStats, Limits, Link, NewSession, PollReply,
+    Publication, Pulse, SessionEvents, SessionId, Socket, Start, TimerKey, TimerWheel, Topic,
+    WritableList,
+};
+
+mod ending;
+mod flushing;
+mod queueing;
+mod timing;
+mod topics;
+
+#[cfg(test)]
+mod tests;
+
+/// A session as the shard keeps it.
+struct Session<S> {
+    link: Link<S>,
+    parked: Option<PollReply>,
+    events: Arc<dyn SessionEvents>,
+    pulse: Pulse,
+    queue: FrameList,
+    /// What waits in `queue` and in held subscriptions.
+    waiting: Amount,
+    /// Ephemeral frames in `queue`.
+    ephemeral: u32,
+    /// Bytes of the front frame that the socket has taken.
+    written: u32,
+    topics: TopicList,
+    timer: Option<TimerKey>,
+    dialect: Dialect,
+    phase: Phase,
+    /// On the list of sessions to flush.
+    dirty: bool,
+    /// The socket takes nothing; a waker is set.
+    blocked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The next timer is due for a probe.
+    Quiet,
+    /// A probe is out; the next timer is its answer's deadline.
+    Probed,
+    /// Closed; what is queued may still leave until the next timer.
+    Closing,
+}
+
+struct Slot<S> {
+    generation: u32,
+    session: Option<Session<S>>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    slot: u32,
+    generation: u32,
+}
+
+/// The core of the hub. `S` is the kind of socket.
+pub struct Shard<S> {
+    number: u16,
+    limits: Limits,
+    rules: Arc<[DialectRules]>,
+    slots: Vec<Slot<S>>,
+    vacant: Vec<u32>,
+    live: usize,
+    frames: FrameStore,
+    topics: Topics,
+    wheel: TimerWheel<Place>,
+    dirty: VecDeque<u32>,
+    unflushed: usize,
+    writable: Arc<WritableList>,
+    woken: Vec<(u32, u32)>,
+    fired: Vec<Place>,
+    now: u64,
+    stats: HubStats,
+}
+
+impl<S: Socket> Shard<S> {
+    /// An empty shard. `rules` holds what it says on its own in dialect 0, 1, …
+    pub fn new(number: u16, limits: Limits, rules: Arc<[DialectRules]>) -> Self {
+        Self {
+            number,
+            limits,
+            rules,
+            slots: Vec::new(),
+            vacant: Vec::new(),
+            live: 0,
+            frames: FrameStore::new(),
+            topics: Topics::new(),
+            wheel: TimerWheel::new(0),
+            dirty: VecDeque::new(),
+            unflushed: 0,
+            writable: Arc::new(WritableList::default()),
+            woken: Vec::new(),
+            fired: Vec::new(),
+            now: 0,
+            stats: HubStats::default(),
+        }
+    }
+
+    /// Begins a session, or gives it back if the shard is full.
+    ///
+    /// # Errors
+    /// The session itself, if [`Limits::sessions_max`] sessions are there.
+    pub fn attach(&mut self, new: NewSession<S>) -> Result<SessionId, NewSession<S>> {
+        if self.live >= self.limits.sessions_max {
+            return Err(new);
+        }
+        let slot = self.vacant.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, session: None });
+            (self.slots.len() - 1) as u32
+        });
+        let Some(place) = self.slots.get_mut(slot as usize) else { return Err(new) };
+        place.session = Some(Session {
+            link: new.link,
+            parked: None,
+            events: new.events,
+            pulse: new.pulse,
+            queue: FrameList::EMPTY,
+            waiting: Amount::default(),
+            ephemeral: 0,
+            written: 0,
+            topics: TopicList::EMPTY,
+            timer: None,
+            dialect: new.dialect,
+            phase: Phase::Quiet,
+            dirty: false,
+            blocked: false,
+        });
+        let id = SessionId { shard: self.number, slot, generation: place.generation };
+        self.live += 1;
+        self.begin_keepalive(slot);
+        Ok(id)
+    }
+
+    /// Sends a frame to one session, after everything that was queued for it before.
+    pub fn send(&mut self, id: SessionId, frame: Frame, class: Class) {
+        if self.open(id).is_some() {
+            self.enqueue(id.slot, Queued { frame, class, seq: None });
+        }
+    }
+
+    /// Answers a poll with what is queued, or keeps it until something is. A second poll ends the
+    /// session. If the session is unknown or does not poll, `reply` is dropped.
+    pub fn poll(&mut self, id: SessionId, reply: PollReply) {
+        let Some(session) = self.known(id) else { return };
+        if matches!(session.link, Link::Stream(_)) {
+            return;
+        }
+        if session.parked.as_ref().is_some_and(|parked| !parked.is_closed()) {
+            self.end(id.slot, CloseReason::PollOverlap);
+            return;
+        }
+        session.parked = Some(reply);
+        self.mark_dirty(id.slot);
+    }
+
+    /// Moves a polling session to a stream: what is queued leaves over the stream, in order; a
+    /// parked poll is answered with `noop`'s packet.
+    ///
+    /// # Errors
+    /// The socket, if the session is gone, closing or a stream already.
+    pub fn upgrade(&mut self, id: SessionId, socket: S, noop: &Frame) -> Result<(), S> {
+        let Some(session) = self.open(id) else { return Err(socket) };
+        if matches!(session.link, Link::Stream(_)) {
+            return Err(socket);
+        }
+        if let Some(reply) = session.parked.take() {
+            // The poll may have been given up meanwhile; nothing is lost with a noop.
+            drop(reply.send(crate::PollAnswer { packets: vec![noop.packet().clone()] }));
+        }
+        session.link = Link::Stream(socket);
+        self.mark_dirty(id.slot);
+        Ok(())
+    }
+
+    /// The shard's counters and gauges.
+    pub fn stats(&self) -> HubStats {
+        HubStats {
+            sessions: self.live as u64,
+            topics: self.topics.len() as u64,
+            subscriptions: self.topics.subscriptions() as u64,
+            queued_frames: self.frames.len() as u64,
+            queued_bytes: self.frames.bytes(),
+            ..self.stats
+        }
+    }
+
+    /// Where sockets report that they can be written again; see [`Shard::take_writable`].
+    pub fn writable_list(&self) -> Arc<WritableList> {
+        Arc::clone(&self.writable)
+    }
+
+    /// The session in a slot, closing ones included.
+    fn session(&mut self, slot: u32) -> Option<&mut Session<S>> {
+        self.slots.get_mut(slot as usize)?.session.as_mut()
+    }
+
+    fn id_of(&self, slot: u32) -> SessionId {
+        let generation = self.slots.get(slot as usize).map_or(0, |place| place.generation);
+        SessionId { shard: self.number, slot, generation }
+    }
+
+    /// The session an id names, closing ones included.
+    fn known(&mut self, id: SessionId) -> Option<&mut Session<S>> {
+        let found = self
+            .slots
+            .get_mut(id.slot as usize)
+            .filter(|place| place.generation == id.generation)
+            .and_then(|place| place.session.as_mut());
+        if found.is_none() {
+            self.stats.stale_commands += 1;
+        }
+        found
+    }
+
+    /// The session an id names, unless it is closing.
+    fn open(&mut self, id: SessionId) -> Option<&mut Session<S>> {
+        self.known(id).filter(|session| session.phase != Phase::Closing)
+    }
+
+    fn keepalive(&self, dialect: Dialect) -> Option<&Keepalive> {
+        self.rules.get(usize::from(dialect.0))?.keepalive.as_ref()
+    }
+
+    fn mark_dirty(&mut self, slot: u32) {
+        if let Some(session) = self.session(slot)
+            && !session.dirty
+        {
+            session.dirty = true;
+            self.dirty.push_back(slot);
+        }
+    }
+}

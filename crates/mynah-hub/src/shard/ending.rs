@@ -1,0 +1,160 @@
+//! The end of a session: told once, given a moment to send what is left, then freed.
+
+use std::net::Shutdown;
+
+use super::{
+    Amount, Class, Close, CloseReason, Link, Phase, Place, Queued, SessionId, Shard, Socket,
+};
+
+impl<S: Socket> Shard<S> {
+    /// Ends a session. What was queued and then `last` still leaves if the link takes it within
+    /// [`crate::Limits::linger`]; a slow consumer's queue is given up, `last` is tried.
+    pub fn close(&mut self, id: SessionId, close: Close) {
+        if self.open(id).is_some() {
+            self.end_with(id.slot, close.reason, close.last);
+        }
+    }
+
+    /// Ends a session whose reader saw the end or an error. Nothing more is sent.
+    pub fn detach(&mut self, id: SessionId, reason: CloseReason) {
+        if self.open(id).is_some() {
+            self.drop_queue(id.slot);
+            self.end_with(id.slot, reason, None);
+            self.finish(id.slot);
+        }
+    }
+
+    /// Ends every session.
+    pub fn close_all(&mut self, close: &Close) {
+        for slot in 0..self.slots.len() as u32 {
+            self.end_with(slot, close.reason, close.last.clone());
+        }
+    }
+
+    /// Ends every session for the hub's own reason, with each dialect's farewell.
+    pub fn end_all(&mut self, reason: CloseReason) {
+        for slot in 0..self.slots.len() as u32 {
+            self.end(slot, reason);
+        }
+    }
+
+    /// Ends a session for the hub's own reason, with the dialect's farewell.
+    pub(super) fn end(&mut self, slot: u32, reason: CloseReason) {
+        let Some(dialect) = self.session(slot).map(|session| session.dialect) else { return };
+        let last = self
+            .rules
+            .get(usize::from(dialect.0))
+            .and_then(|rules| rules.farewell.as_ref())
+            .and_then(|farewell| farewell.frame(reason));
+        self.end_with(slot, reason, last);
+    }
+
+    fn end_with(&mut self, slot: u32, reason: CloseReason, last: Option<crate::Frame>) {
+        let id = self.id_of(slot);
+        let Some(session) = self.session(slot) else { return };
+        if session.phase == Phase::Closing {
+            if reason.link_is_gone() {
+                self.finish(slot);
+            }
+            return;
+        }
+        session.phase = Phase::Closing;
+        let events = std::sync::Arc::clone(&session.events);
+        self.leave_all(slot);
+        if reason.gives_up_queue() {
+            self.drop_queue(slot);
+        }
+        if let Some(frame) = last {
+            self.push_last(slot, frame);
+        }
+        self.stats.closed += 1;
+        self.stats.closed_slow += u64::from(reason == CloseReason::SlowConsumer);
+        self.stats.closed_ping_timeout += u64::from(reason == CloseReason::PingTimeout);
+        events.closed(id, reason);
+        if reason.link_is_gone() {
+            self.finish(slot);
+            return;
+        }
+        self.flush_session(slot);
+        let polling_in_vain = self.session(slot).is_some_and(|session| {
+            reason.gives_up_queue() && matches!(session.link, Link::Polling)
+        });
+        if polling_in_vain {
+            self.finish(slot);
+        } else {
+            self.linger(slot);
+        }
+    }
+
+    /// Gives a session that has something left to send until the linger deadline.
+    fn linger(&mut self, slot: u32) {
+        let deadline = self.now + self.limits.linger.as_millis() as u64;
+        let generation = self.id_of(slot).generation;
+        let Some(session) = self.session(slot) else { return };
+        if let Link::Stream(socket) = &session.link {
+            socket.shutdown(Shutdown::Read);
+        }
+        if let Some(key) = session.timer.take() {
+            self.wheel.cancel(key);
+        }
+        let key = self.wheel.insert(deadline, Place { slot, generation });
+        if let Some(session) = self.session(slot) {
+            session.timer = Some(key);
+        }
+    }
+
+    /// Shuts the link, answers a parked poll and frees the slot.
+    pub(super) fn finish(&mut self, slot: u32) {
+        let id = self.id_of(slot);
+        self.drop_queue_whole(slot);
+        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+        let Some(session) = place.session.take() else { return };
+        place.generation = place.generation.wrapping_add(1);
+        self.vacant.push(slot);
+        self.live -= 1;
+        if let Some(key) = session.timer {
+            self.wheel.cancel(key);
+        }
+        if let Link::Stream(socket) = &session.link {
+            socket.shutdown(Shutdown::Both);
+        }
+        if let Some(reply) = session.parked {
+            // Its asker may have gone; then nobody misses the empty answer.
+            drop(reply.send(crate::PollAnswer::default()));
+        }
+        session.events.ended(id);
+    }
+
+    fn push_last(&mut self, slot: u32, frame: crate::Frame) {
+        let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut())
+        else {
+            return;
+        };
+        session.waiting.add(Amount::of(&frame));
+        self.frames.push(&mut session.queue, Queued { frame, class: Class::Durable, seq: None });
+    }
+
+    /// Drops what waits, except a frame whose first part has left.
+    fn drop_queue(&mut self, slot: u32) {
+        let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut())
+        else {
+            return;
+        };
+        let dropped = self.frames.clear(&mut session.queue, session.written > 0);
+        session.waiting.take(dropped);
+        session.ephemeral = self
+            .frames
+            .front(session.queue)
+            .map_or(0, |front| u32::from(front.class != Class::Durable));
+    }
+
+    fn drop_queue_whole(&mut self, slot: u32) {
+        let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut())
+        else {
+            return;
+        };
+        let dropped = self.frames.clear(&mut session.queue, false);
+        session.waiting.take(dropped);
+        session.written = 0;
+    }
+}

@@ -1,0 +1,81 @@
+//! Keepalive and the deadline of a closing session: one timer per session.
+
+use super::{Class, CloseReason, Phase, Place, Queued, Shard, Socket};
+use crate::Probing;
+
+/// Steps into which [`crate::Keepalive::spread`] is divided.
+const SPREAD_STEPS: u64 = 64;
+
+impl<S: Socket> Shard<S> {
+    /// Moves the shard's time, in milliseconds from any origin, and does what is due.
+    pub fn advance(&mut self, now: u64) {
+        self.now = self.now.max(now);
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.advance(self.now, |place| fired.push(place));
+        for place in fired.drain(..) {
+            if self.id_of(place.slot).generation == place.generation {
+                self.on_timer(place.slot);
+            }
+        }
+        self.fired = fired;
+    }
+
+    /// When [`Shard::advance`] has something to do, in the same milliseconds.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.wheel.next_tick()
+    }
+
+    pub(super) fn begin_keepalive(&mut self, slot: u32) {
+        let Some(dialect) = self.session(slot).map(|session| session.dialect) else { return };
+        let Some(keepalive) = self.keepalive(dialect) else { return };
+        let spread = keepalive.spread.as_millis() as u64;
+        // Neighbouring slots lie far apart: 37 is prime to the number of steps.
+        let share = spread * (u64::from(slot) * 37 % SPREAD_STEPS) / SPREAD_STEPS;
+        let deadline = self.now + keepalive.interval.as_millis() as u64 + share;
+        self.set_timer(slot, deadline);
+    }
+
+    fn set_timer(&mut self, slot: u32, deadline: u64) {
+        let generation = self.id_of(slot).generation;
+        let key = self.wheel.insert(deadline, Place { slot, generation });
+        if let Some(session) = self.session(slot) {
+            session.timer = Some(key);
+        }
+    }
+
+    fn on_timer(&mut self, slot: u32) {
+        let Some(session) = self.session(slot) else { return };
+        session.timer = None;
+        let (phase, dialect) = (session.phase, session.dialect);
+        if phase == Phase::Closing {
+            self.finish(slot);
+            return;
+        }
+        let Some(keepalive) = self.keepalive(dialect) else { return };
+        let interval = keepalive.interval.as_millis() as u64;
+        let timeout = keepalive.timeout.as_millis() as u64;
+        let (probing, probe) = (keepalive.probing, keepalive.probe.clone());
+        let now = self.now;
+        let Some(session) = self.session(slot) else { return };
+        let heard = session.pulse.take();
+        if phase == Phase::Probed {
+            if !heard {
+                self.end(slot, CloseReason::PingTimeout);
+                return;
+            }
+            session.phase = Phase::Quiet;
+            let wait = match probing {
+                Probing::Always => interval.saturating_sub(timeout).max(1),
+                Probing::WhenQuiet => interval,
+            };
+            self.set_timer(slot, now + wait);
+        } else if heard && probing == Probing::WhenQuiet {
+            self.set_timer(slot, now + interval);
+        } else {
+            session.phase = Phase::Probed;
+            self.stats.probes += 1;
+            self.set_timer(slot, now + timeout);
+            self.enqueue(slot, Queued { frame: probe, class: Class::Durable, seq: None });
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Subscribing, publishing, holding back and releasing.
+
+use super::{
+    Amount, Close, CloseReason, FrameList, NIL, Publication, Queued, SessionId, Shard, Socket,
+    Start, Topic,
+};
+
+impl<S: Socket> Shard<S> {
+    /// Subscribes a session; again is harmless, and [`Start::Held`] holds a live subscription.
+    pub fn subscribe(&mut self, id: SessionId, topic: &Topic, start: Start) {
+        let Some(list) = self.open(id).map(|session| session.topics) else { return };
+        let known = self.topics.find(topic).and_then(|t| self.topics.lookup(id.slot, list, t));
+        let index = if let Some(index) = known {
+            index
+        } else {
+            if list.len as usize >= self.limits.subscriptions_max {
+                self.end(id.slot, CloseReason::TooManySubscriptions);
+                return;
+            }
+            let Some(session) =
+                self.slots.get_mut(id.slot as usize).and_then(|s| s.session.as_mut())
+            else {
+                return;
+            };
+            self.topics.add(id.slot, &mut session.topics, topic)
+        };
+        if start == Start::Held
+            && let Some(subscription) = self.topics.get_mut(index)
+        {
+            subscription.held.get_or_insert(FrameList::EMPTY);
+        }
+    }
+
+    /// Ends a subscription; what it held back is dropped.
+    pub fn unsubscribe(&mut self, id: SessionId, topic: &Topic) {
+        let Some(list) = self.open(id).map(|session| session.topics) else { return };
+        if let Some(topic) = self.topics.find(topic)
+            && let Some(index) = self.topics.lookup(id.slot, list, topic)
+        {
+            self.remove_subscription(id.slot, index);
+        }
+    }
+
+    /// Makes a held subscription live: kept publications above `after_seq` (and those without a
+    /// `seq`) are queued in order, the others dropped. From then on a publication is delivered
+    /// only if its `seq` is above the last delivered.
+    pub fn release(&mut self, id: SessionId, topic: &Topic, after_seq: u64) {
+        let Some(list) = self.open(id).map(|session| session.topics) else { return };
+        let Some(topic) = self.topics.find(topic) else { return };
+        let Some(index) = self.topics.lookup(id.slot, list, topic) else { return };
+        let Some(subscription) = self.topics.get_mut(index) else { return };
+        let mut held = subscription.held.take().unwrap_or(FrameList::EMPTY);
+        let mut last_seq = subscription.last_seq.max(after_seq);
+        subscription.last_seq = last_seq;
+        while let Some(queued) = self.frames.pop(&mut held) {
+            if let Some(session) = self.session(id.slot) {
+                session.waiting.take(Amount::of(&queued.frame));
+            }
+            match queued.seq {
+                Some(seq) if seq <= last_seq => {
+                    self.stats.dropped_duplicates += 1;
+                    continue;
+                }
+                Some(seq) => last_seq = seq,
+                None => {}
+            }
+            self.enqueue(id.slot, queued);
+        }
+        // Gone if a queued frame ended the session.
+        if let Some(subscription) = self.topics.get_mut(index)
+            && subscription.session == id.slot
+        {
+            subscription.last_seq = last_seq;
+        }
+    }
+
+    /// Queues a publication for every subscriber of its topic.
+    pub fn publish(&mut self, publication: &Publication) {
+        self.stats.publications += 1;
+        let Some(topic) = self.topics.find(&publication.topic) else { return };
+        let mut index = self.topics.first_member(topic);
+        while index != NIL {
+            let Some(subscription) = self.topics.get_mut(index) else { break };
+            let member = index;
+            // Read first: a full queue may end the session and with it this subscription.
+            index = subscription.next_member();
+            let slot = subscription.session;
+            if subscription.held.is_some() {
+                self.hold(member, slot, publication);
+                continue;
+            }
+            if let Some(seq) = publication.seq {
+                if seq <= subscription.last_seq {
+                    self.stats.dropped_duplicates += 1;
+                    continue;
+                }
+                subscription.last_seq = seq;
+            }
+            if let Some(queued) = self.spell(slot, publication) {
+                self.enqueue(slot, queued);
+            }
+        }
+    }
+
+    /// Ends every session of a topic except one.
+    pub fn close_topic(&mut self, topic: &Topic, close: &Close, except: Option<SessionId>) {
+        let Some(topic) = self.topics.find(topic) else { return };
+        let mut index = self.topics.first_member(topic);
+        while let Some(subscription) = self.topics.get_mut(index) {
+            index = subscription.next_member();
+            let slot = subscription.session;
+            let id = self.id_of(slot);
+            if except != Some(id) {
+                self.close(id, close.clone());
+            }
+        }
+    }
+
+    /// Subscribes every session of `of` to `topic`, live.
+    pub fn subscribe_members(&mut self, of: &Topic, topic: &Topic) {
+        self.for_members(of, |shard, id| shard.subscribe(id, topic, Start::Live));
+    }
+
+    /// Ends the subscription to `topic` of every session of `of`.
+    pub fn unsubscribe_members(&mut self, of: &Topic, topic: &Topic) {
+        self.for_members(of, |shard, id| shard.unsubscribe(id, topic));
+    }
+
+    /// How many sessions subscribe to a topic.
+    pub fn members(&self, topic: &Topic) -> usize {
+        self.topics.find(topic).map_or(0, |topic| self.topics.members(topic) as usize)
+    }
+
+    fn for_members(&mut self, of: &Topic, mut act: impl FnMut(&mut Self, SessionId)) {
+        let Some(of) = self.topics.find(of) else { return };
+        let mut index = self.topics.first_member(of);
+        while let Some(subscription) = self.topics.get_mut(index) {
+            index = subscription.next_member();
+            let slot = subscription.session;
+            let id = self.id_of(slot);
+            act(self, id);
+        }
+    }
+
+    /// The publication in the session's dialect; `None` if it has none or is the exception.
+    fn spell(&self, slot: u32, publication: &Publication) -> Option<Queued> {
+        if publication.except.is_some_and(|id| id.slot == slot && id == self.id_of(slot)) {
+            return None;
+        }
+        let session = self.slots.get(slot as usize)?.session.as_ref()?;
+        let frame = publication.frames.get(session.dialect)?.clone();
+        Some(Queued { frame, class: publication.class, seq: publication.seq })
+    }
+
+    /// Keeps a publication back. It counts towards the session's bounds.
+    fn hold(&mut self, subscription: u32, slot: u32, publication: &Publication) {
+        let Some(queued) = self.spell(slot, publication) else { return };
+        let more = Amount::of(&queued.frame);
+        if !self.make_room(slot, more, queued.class) {
+            return;
+        }
+        let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut())
+        else {
+            return;
+        };
+        if let Some(held) = self.topics.get_mut(subscription).and_then(|s| s.held.as_mut()) {
+            session.waiting.add(more);
+            self.frames.push(held, queued);
+        }
+    }
+
+    /// Removes a subscription and drops what it held back.
+    pub(super) fn remove_subscription(&mut self, slot: u32, subscription: u32) {
+        let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut())
+        else {
+            return;
+        };
+        if let Some(mut held) = self.topics.remove(&mut session.topics, subscription) {
+            let dropped = self.frames.clear(&mut held, false);
+            session.waiting.take(dropped);
+        }
+    }
+}
