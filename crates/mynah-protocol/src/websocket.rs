@@ -1,6 +1,6 @@
 //! WebSocket frames and the opening handshake (RFC 6455), without extensions.
 //!
-//! [`Decoder`] turns received bytes into [`Message`]s, [`encode`] and its companions build
+//! [`Decoder`] turns received bytes into [`Message`]s, [`encode()`] and its companions build
 //! frames, [`check_handshake`] judges an upgrade request.
 
 mod decode;
