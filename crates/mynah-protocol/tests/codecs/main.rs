@@ -1,0 +1,10 @@
+//! The codecs as their users see them: golden vectors, hostile input, round trips.
+
+#[cfg(test)]
+mod engine_io;
+#[cfg(test)]
+mod handshake;
+#[cfg(test)]
+mod socket_io;
+#[cfg(test)]
+mod websocket;
