@@ -1,1 +1,214 @@
+//! The shard against fake sockets and a clock moved by hand.
 
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::{
+    Class, Close, CloseReason, Dialect, DialectRules, Farewell, Frame, HubStats, Keepalive,
+    LazyFrames, Limits, Link, NewSession, PollAnswer, Probing, Publication, Pulse, SessionEvents,
+    SessionId, Shard, Socket, Start, Topic,
+};
+
+mod bounds;
+mod keepalive;
+mod ordering;
+mod polling;
+
+/// Takes `room` bytes, then blocks until it gets more.
+#[derive(Clone)]
+struct FakeSocket(Arc<Mutex<FakeState>>);
+
+struct FakeState {
+    room: usize,
+    broken: bool,
+    out: Vec<u8>,
+    /// Buffers in each write that was taken.
+    writes: Vec<usize>,
+    waker: Option<Waker>,
+    shutdowns: Vec<Shutdown>,
+}
+
+impl FakeSocket {
+    fn new(room: usize) -> Self {
+        Self(Arc::new(Mutex::new(FakeState {
+            room,
+            broken: false,
+            out: Vec::new(),
+            writes: Vec::new(),
+            waker: None,
+            shutdowns: Vec::new(),
+        })))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().out.clone()).unwrap()
+    }
+
+    fn writes(&self) -> Vec<usize> {
+        self.0.lock().writes.clone()
+    }
+
+    fn give_room(&self, room: usize) {
+        let waker = {
+            let mut state = self.0.lock();
+            state.room = room;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn is_shut(&self) -> bool {
+        self.0.lock().shutdowns.contains(&Shutdown::Both)
+    }
+}
+
+impl Socket for FakeSocket {
+    fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        if state.broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if state.room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let before = state.out.len();
+        for buffer in buffers {
+            let taken = buffer.len().min(state.room);
+            state.out.extend_from_slice(&buffer[..taken]);
+            state.room -= taken;
+        }
+        state.writes.push(buffers.len());
+        Ok(state.out.len() - before)
+    }
+
+    fn writable(&self, waker: &Waker) -> bool {
+        let mut state = self.0.lock();
+        if state.room == 0 {
+            state.waker = Some(waker.clone());
+        }
+        state.room > 0
+    }
+
+    fn shutdown(&self, how: Shutdown) {
+        self.0.lock().shutdowns.push(how);
+    }
+}
+
+#[derive(Default)]
+struct Ends(Mutex<Vec<(SessionId, Option<CloseReason>)>>);
+
+impl SessionEvents for Ends {
+    fn closed(&self, id: SessionId, reason: CloseReason) {
+        self.0.lock().push((id, Some(reason)));
+    }
+
+    fn ended(&self, id: SessionId) {
+        self.0.lock().push((id, None));
+    }
+}
+
+/// A shard and what it told about its sessions.
+struct House {
+    shard: Shard<FakeSocket>,
+    ends: Arc<Ends>,
+}
+
+impl House {
+    fn new(limits: Limits, rules: DialectRules) -> Self {
+        Self { shard: Shard::new(0, limits, [rules].into()), ends: Arc::default() }
+    }
+
+    fn plain() -> Self {
+        Self::new(Limits::default(), DialectRules::default())
+    }
+
+    fn attach(&mut self, link: Link<FakeSocket>, pulse: Pulse) -> SessionId {
+        let events = Arc::<Ends>::clone(&self.ends);
+        let new = NewSession { dialect: Dialect(0), link, events, pulse };
+        self.shard.attach(new).ok().expect("the shard has room")
+    }
+
+    fn stream(&mut self, room: usize) -> (SessionId, FakeSocket) {
+        let socket = FakeSocket::new(room);
+        (self.attach(Link::Stream(socket.clone()), Pulse::default()), socket)
+    }
+
+    fn polling(&mut self) -> SessionId {
+        self.attach(Link::Polling, Pulse::default())
+    }
+
+    fn subscribed(&mut self, room: usize, topic: &str) -> (SessionId, FakeSocket) {
+        let (id, socket) = self.stream(room);
+        self.shard.subscribe(id, &Topic::new(topic), Start::Live);
+        (id, socket)
+    }
+
+    fn send(&mut self, id: SessionId, text: &str) {
+        self.shard.send(id, frame(text), Class::Durable);
+    }
+
+    fn publish(&mut self, topic: &str, seq: Option<u64>, text: &str) {
+        self.shard.publish(&publication(topic, seq, Class::Durable, text));
+    }
+
+    fn state(&mut self, topic: &str, key: u64, text: &str) {
+        self.shard.publish(&publication(topic, None, Class::Ephemeral { key }, text));
+    }
+
+    fn flush(&mut self) {
+        self.shard.take_writable();
+        while self.shard.flush(2) {}
+    }
+
+    fn poll(&mut self, id: SessionId) -> oneshot::Receiver<PollAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.shard.poll(id, reply);
+        self.flush();
+        answer
+    }
+
+    fn close(&mut self, id: SessionId, last: Option<Frame>) {
+        self.shard.close(id, Close { reason: CloseReason::Named("logout"), last });
+    }
+
+    fn ends(&self) -> Vec<(SessionId, Option<CloseReason>)> {
+        self.ends.0.lock().clone()
+    }
+
+    fn stats(&self) -> HubStats {
+        self.shard.stats()
+    }
+}
+
+/// Stream `<text>`, packet `text`.
+fn frame(text: &str) -> Frame {
+    Frame::new(format!("<{text}>").into(), text.to_owned().into())
+}
+
+fn publication(topic: &str, seq: Option<u64>, class: Class, text: &str) -> Publication {
+    let frame = frame(text);
+    Publication {
+        topic: Topic::new(topic),
+        seq,
+        class,
+        except: None,
+        frames: LazyFrames::new(move |_| Some(frame.clone())),
+    }
+}
+
+fn packets(answer: &mut oneshot::Receiver<PollAnswer>) -> Vec<Bytes> {
+    answer.try_recv().expect("the poll was answered").packets
+}
+
+fn ended(id: SessionId, reason: CloseReason) -> Vec<(SessionId, Option<CloseReason>)> {
+    vec![(id, Some(reason)), (id, None)]
+}

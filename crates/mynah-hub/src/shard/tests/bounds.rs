@@ -1,0 +1,239 @@
+//! What happens at the bounds, and how sessions end.
+
+use super::*;
+
+const ALL: usize = usize::MAX;
+
+fn limits(queue_bytes_max: usize, queue_frames_max: usize) -> Limits {
+    Limits { queue_bytes_max, queue_frames_max, ..Limits::default() }
+}
+
+fn with_farewell() -> DialectRules {
+    let farewell = Farewell::new(|reason| Some(frame(&format!("bye: {reason}"))));
+    DialectRules { keepalive: None, farewell: Some(farewell) }
+}
+
+#[test]
+fn a_newer_state_replaces_the_queued_one_of_the_same_key() {
+    let mut house = House::plain();
+    let (_, socket) = house.subscribed(0, "room");
+    house.publish("room", Some(1), "1");
+    house.state("room", 7, "ann types");
+    house.state("room", 8, "bob types");
+    house.state("room", 7, "ann stopped");
+    house.publish("room", Some(2), "2");
+    house.flush();
+    socket.give_room(ALL);
+    house.flush();
+    assert_eq!(socket.text(), "<1><bob types><ann stopped><2>");
+    assert_eq!(house.stats().dropped_ephemeral, 1);
+}
+
+#[test]
+fn a_state_half_written_is_not_replaced() {
+    let mut house = House::plain();
+    let (_, socket) = house.subscribed(4, "room");
+    house.state("room", 7, "typing");
+    house.flush();
+    house.state("room", 7, "stopped");
+    socket.give_room(ALL);
+    house.flush();
+    assert_eq!(socket.text(), "<typing><stopped>");
+}
+
+#[test]
+fn a_full_queue_drops_states_first_and_keeps_durable_frames() {
+    let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
+    let (_, socket) = house.subscribed(0, "room");
+    house.publish("room", Some(1), "1");
+    house.state("room", 1, "x");
+    house.state("room", 2, "y");
+    house.flush();
+    house.state("room", 3, "does not fit");
+    house.publish("room", Some(2), "2");
+    house.publish("room", Some(3), "3");
+    assert_eq!(house.stats().dropped_ephemeral, 3);
+    assert_eq!(house.ends(), []);
+    socket.give_room(ALL);
+    house.flush();
+    assert_eq!(socket.text(), "<1><2><3>");
+}
+
+#[test]
+fn a_session_whose_durable_frames_do_not_fit_is_closed_as_slow() {
+    let mut house = House::new(limits(20, 100), with_farewell());
+    let (id, socket) = house.subscribed(4, "room");
+    let (other, other_socket) = house.subscribed(ALL, "room");
+    for seq in 1..=5 {
+        house.publish("room", Some(seq), "123456");
+        house.flush();
+    }
+    assert_eq!(house.ends(), [(id, Some(CloseReason::SlowConsumer))]);
+    assert_eq!(other_socket.text().len(), 5 * 8);
+    assert_eq!(house.stats().closed_slow, 1);
+    // The frame whose first bytes left is completed, the farewell follows, the rest is given up.
+    socket.give_room(ALL);
+    house.flush();
+    assert_eq!(socket.text(), "<123456><bye: slow consumer>");
+    assert!(socket.is_shut());
+    assert_eq!(house.ends(), ended(id, CloseReason::SlowConsumer));
+    house.send(other, "still here");
+    house.flush();
+    assert!(other_socket.text().ends_with("<still here>"));
+}
+
+#[test]
+fn a_reader_that_keeps_up_is_not_slow_however_long_the_batch() {
+    let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
+    let (_, socket) = house.subscribed(ALL, "room");
+    for seq in 1..=50 {
+        house.publish("room", Some(seq), "x");
+    }
+    house.flush();
+    assert_eq!(socket.text().len(), 50 * 3);
+    assert_eq!(house.ends(), []);
+}
+
+#[test]
+fn held_publications_count_towards_the_bound() {
+    let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
+    let (id, _socket) = house.stream(ALL);
+    house.shard.subscribe(id, &Topic::new("room"), Start::Held);
+    house.state("room", 1, "x");
+    for seq in 1..=3 {
+        house.publish("room", Some(seq), "x");
+    }
+    assert_eq!(house.ends(), [], "the state made room");
+    house.publish("room", Some(4), "x");
+    assert_eq!(house.ends(), ended(id, CloseReason::SlowConsumer));
+    assert_eq!(house.stats().queued_frames, 0);
+}
+
+#[test]
+fn one_frame_above_the_bound_still_passes_an_empty_queue() {
+    let mut house = House::new(limits(4, 10), DialectRules::default());
+    let (id, socket) = house.stream(ALL);
+    house.send(id, "longer than four bytes");
+    house.flush();
+    assert_eq!(socket.text(), "<longer than four bytes>");
+}
+
+#[test]
+fn close_sends_what_waits_and_the_last_frame_then_shuts_once() {
+    let mut house = House::plain();
+    let (id, socket) = house.subscribed(ALL, "room");
+    house.publish("room", Some(1), "1");
+    house.close(id, Some(frame("bye")));
+    house.close(id, Some(frame("bye again")));
+    house.publish("room", Some(2), "2");
+    house.flush();
+    assert_eq!(socket.text(), "<1><bye>");
+    assert!(socket.is_shut());
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    let stats = house.stats();
+    assert_eq!((stats.sessions, stats.topics, stats.queued_frames), (0, 0, 0));
+}
+
+#[test]
+fn a_closed_session_that_cannot_send_is_freed_at_the_linger_deadline() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(0);
+    house.send(id, "1");
+    house.close(id, Some(frame("bye")));
+    assert_eq!(house.ends(), [(id, Some(CloseReason::Named("logout")))]);
+    assert_eq!(socket.0.lock().shutdowns, [Shutdown::Read], "its reader sees the end at once");
+    house.shard.advance(1_999);
+    assert!(!socket.is_shut());
+    house.shard.advance(2_000);
+    assert!(socket.is_shut());
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!(house.stats().queued_frames, 0);
+}
+
+#[test]
+fn a_broken_link_ends_the_session() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(ALL);
+    socket.0.lock().broken = true;
+    house.send(id, "1");
+    house.flush();
+    assert_eq!(house.ends(), ended(id, CloseReason::LinkFailed));
+    assert_eq!(house.stats().sessions, 0);
+}
+
+#[test]
+fn detach_ends_with_the_readers_reason_and_sends_nothing() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(0);
+    house.send(id, "1");
+    house.flush();
+    house.shard.detach(id, CloseReason::PeerGone);
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(house.ends(), ended(id, CloseReason::PeerGone));
+    assert!(socket.is_shut());
+    assert_eq!(house.stats().queued_frames, 0);
+}
+
+#[test]
+fn an_old_id_never_reaches_the_session_that_uses_its_slot() {
+    let mut house = House::plain();
+    let (old, old_socket) = house.subscribed(0, "room");
+    house.send(old, "blocked");
+    house.flush();
+    house.shard.detach(old, CloseReason::PeerGone);
+    let (new, socket) = house.subscribed(ALL, "room");
+    assert_eq!(new.slot, old.slot);
+    assert_ne!(new, old);
+    house.send(old, "lost");
+    house.close(old, None);
+    house.shard.unsubscribe(old, &Topic::new("room"));
+    old_socket.give_room(ALL);
+    house.publish("room", Some(1), "1");
+    house.flush();
+    assert_eq!(socket.text(), "<1>");
+    assert_eq!(house.stats().stale_commands, 3);
+    assert_eq!(house.ends().len(), 2);
+}
+
+#[test]
+fn close_topic_spares_the_exception() {
+    let mut house = House::plain();
+    let (kept, kept_socket) = house.subscribed(ALL, "user:ann");
+    let (_, first) = house.subscribed(ALL, "user:ann");
+    let (_, second) = house.subscribed(ALL, "user:ann");
+    let (_, other) = house.subscribed(ALL, "user:bob");
+    let close = Close { reason: CloseReason::Named("logout"), last: Some(frame("bye")) };
+    house.shard.close_topic(&Topic::new("user:ann"), &close, Some(kept));
+    assert_eq!((first.text(), second.text()), ("<bye>".into(), "<bye>".into()));
+    assert!(first.is_shut() && second.is_shut());
+    assert!(!kept_socket.is_shut() && !other.is_shut());
+}
+
+#[test]
+fn the_numbers_of_sessions_and_subscriptions_are_bounded() {
+    let limits = Limits { sessions_max: 1, subscriptions_max: 2, ..Limits::default() };
+    let mut house = House::new(limits, with_farewell());
+    let (id, socket) = house.subscribed(ALL, "a");
+    let events: Arc<Ends> = Arc::default();
+    let new =
+        NewSession { dialect: Dialect(0), link: Link::Polling, events, pulse: Pulse::default() };
+    assert!(house.shard.attach(new).is_err());
+    house.shard.subscribe(id, &Topic::new("b"), Start::Live);
+    house.shard.subscribe(id, &Topic::new("b"), Start::Live);
+    assert_eq!(house.ends(), []);
+    house.shard.subscribe(id, &Topic::new("c"), Start::Live);
+    assert_eq!(house.ends(), ended(id, CloseReason::TooManySubscriptions));
+    assert_eq!(socket.text(), "<bye: too many subscriptions>");
+}
+
+#[test]
+fn ending_all_says_farewell_to_each() {
+    let mut house = House::new(Limits::default(), with_farewell());
+    let sockets: Vec<FakeSocket> = (0..3).map(|_| house.stream(ALL).1).collect();
+    house.shard.end_all(CloseReason::HubStopped);
+    for socket in sockets {
+        assert_eq!(socket.text(), "<bye: hub stopped>");
+        assert!(socket.is_shut());
+    }
+    assert_eq!(house.stats().sessions, 0);
+}

@@ -1,0 +1,180 @@
+//! Who gets what, in which order, in how many writes.
+
+use super::*;
+
+const ALL: usize = usize::MAX;
+
+#[test]
+fn a_publication_reaches_subscribers_only_and_not_its_author() {
+    let mut house = House::plain();
+    let (author, author_socket) = house.subscribed(ALL, "room");
+    let (_, other) = house.subscribed(ALL, "room");
+    let (_, stranger) = house.subscribed(ALL, "elsewhere");
+    let publication = publication("room", Some(1), Class::Durable, "hi");
+    house.shard.publish(&Publication { except: Some(author), ..publication });
+    house.flush();
+    assert_eq!(
+        (author_socket.text(), other.text(), stranger.text()),
+        (String::new(), "<hi>".into(), String::new())
+    );
+}
+
+#[test]
+fn a_burst_leaves_in_order_with_one_write_per_socket() {
+    let mut house = House::plain();
+    let (id, socket) = house.subscribed(ALL, "room");
+    house.publish("room", Some(1), "a");
+    house.send(id, "b");
+    house.publish("room", Some(2), "c");
+    house.send(id, "d");
+    house.flush();
+    assert_eq!(socket.text(), "<a><b><c><d>");
+    assert_eq!(socket.writes(), [4]);
+    assert_eq!((house.stats().write_calls, house.stats().deliveries), (1, 4));
+    assert_eq!(house.stats().queued_bytes, 0);
+}
+
+#[test]
+fn a_burst_above_one_writev_is_cut_but_not_reordered() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(ALL);
+    let texts: Vec<String> = (0..150).map(|i| i.to_string()).collect();
+    for text in &texts {
+        house.send(id, text);
+    }
+    house.flush();
+    let expected: String = texts.iter().map(|text| format!("<{text}>")).collect();
+    assert_eq!(socket.text(), expected);
+    assert_eq!(socket.writes(), [64, 64, 22]);
+}
+
+#[test]
+fn a_dialect_without_a_spelling_gets_nothing() {
+    let mut house = House::plain();
+    let (_, socket) = house.subscribed(ALL, "room");
+    house.shard.publish(&Publication {
+        frames: LazyFrames::new(|_| None),
+        ..publication("room", Some(1), Class::Durable, "")
+    });
+    house.flush();
+    assert_eq!(socket.writes(), [] as [usize; 0]);
+}
+
+#[test]
+fn every_cut_of_the_writes_gives_the_same_bytes() {
+    for step in 1..12 {
+        let mut house = House::plain();
+        let (id, socket) = house.stream(0);
+        for text in ["one", "two", "three", "four"] {
+            house.send(id, text);
+        }
+        house.flush();
+        for _ in 0..30 {
+            socket.give_room(step);
+            house.flush();
+        }
+        assert_eq!(socket.text(), "<one><two><three><four>", "{step} bytes at a time");
+        assert_eq!(house.stats().queued_frames, 0);
+    }
+}
+
+#[test]
+fn a_slow_reader_does_not_delay_others() {
+    let mut house = House::plain();
+    let (_, slow) = house.subscribed(3, "room");
+    let (_, fast) = house.subscribed(ALL, "room");
+    for (seq, text) in [(1, "one"), (2, "two")] {
+        house.publish("room", Some(seq), text);
+        house.flush();
+    }
+    assert_eq!((slow.text(), fast.text()), ("<on".into(), "<one><two>".into()));
+    slow.give_room(ALL);
+    house.flush();
+    assert_eq!(slow.text(), "<one><two>");
+}
+
+#[test]
+fn a_held_subscription_catches_up_without_gap_or_double() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(ALL);
+    let topic = Topic::new("room");
+    house.shard.subscribe(id, &topic, Start::Held);
+    for seq in 5..=8 {
+        house.publish("room", Some(seq), &seq.to_string());
+    }
+    house.publish("room", None, "note");
+    house.flush();
+    assert_eq!(socket.text(), "", "held back");
+    assert_eq!(house.stats().queued_frames, 5);
+    // The caller read up to 6 from the journal meanwhile.
+    house.send(id, "5");
+    house.send(id, "6");
+    house.shard.release(id, &topic, 6);
+    for seq in 7..=9 {
+        house.publish("room", Some(seq), &seq.to_string());
+    }
+    house.flush();
+    assert_eq!(socket.text(), "<5><6><7><8><note><9>");
+    assert_eq!(house.stats().dropped_duplicates, 4);
+    assert_eq!(house.stats().queued_frames, 0);
+}
+
+#[test]
+fn releasing_beyond_what_was_held_drops_it_all() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(ALL);
+    let topic = Topic::new("room");
+    house.shard.subscribe(id, &topic, Start::Held);
+    house.publish("room", Some(5), "5");
+    house.shard.release(id, &topic, 9);
+    house.publish("room", Some(9), "9");
+    house.publish("room", Some(10), "10");
+    house.flush();
+    assert_eq!(socket.text(), "<10>");
+}
+
+#[test]
+fn a_live_subscription_can_be_held_again() {
+    let mut house = House::plain();
+    let (id, socket) = house.subscribed(ALL, "room");
+    house.publish("room", Some(1), "1");
+    house.shard.subscribe(id, &Topic::new("room"), Start::Held);
+    house.publish("room", Some(2), "2");
+    house.publish("room", Some(3), "3");
+    house.shard.release(id, &Topic::new("room"), 2);
+    house.flush();
+    assert_eq!(socket.text(), "<1><3>");
+}
+
+#[test]
+fn leaving_a_topic_drops_what_it_held() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(ALL);
+    house.shard.subscribe(id, &Topic::new("room"), Start::Held);
+    house.publish("room", Some(1), "1");
+    house.shard.unsubscribe(id, &Topic::new("room"));
+    house.publish("room", Some(2), "2");
+    house.flush();
+    assert_eq!(socket.text(), "");
+    let stats = house.stats();
+    assert_eq!((stats.topics, stats.subscriptions, stats.queued_frames), (0, 0, 0));
+}
+
+#[test]
+fn the_sessions_of_a_user_enter_and_leave_a_room_together() {
+    let mut house = House::plain();
+    let (_, phone) = house.subscribed(ALL, "user:ann");
+    let (_, laptop) = house.subscribed(ALL, "user:ann");
+    let (_, other) = house.subscribed(ALL, "user:bob");
+    let (user, room) = (Topic::new("user:ann"), Topic::new("room"));
+    house.shard.subscribe_members(&user, &room);
+    assert_eq!(house.shard.members(&room), 2);
+    house.publish("room", Some(1), "1");
+    house.shard.unsubscribe_members(&user, &room);
+    house.publish("room", Some(2), "2");
+    house.flush();
+    assert_eq!(
+        (phone.text(), laptop.text(), other.text()),
+        ("<1>".into(), "<1>".into(), String::new())
+    );
+}
