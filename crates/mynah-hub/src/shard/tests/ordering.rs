@@ -43,7 +43,7 @@ fn a_burst_above_one_writev_is_cut_but_not_reordered() {
         house.send(id, text);
     }
     house.flush();
-    let expected: String = texts.iter().map(|text| format!("<{text}>")).collect();
+    let expected = format!("<{}>", texts.join("><"));
     assert_eq!(socket.text(), expected);
     assert_eq!(socket.writes(), [64, 64, 22]);
 }
