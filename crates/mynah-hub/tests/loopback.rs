@@ -1,0 +1,222 @@
+//! The hub over real TCP connections on the loopback interface.
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mynah_hub::{
+    AttachError, Class, Close, CloseReason, Dialect, DialectRules, Frame, Hub, HubConfig,
+    Keepalive, LazyFrames, Limits, Link, NewSession, Probing, Publication, Pulse, SessionEvents,
+    SessionId, Start, TcpSocket, Topic, UpgradeError,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+
+/// Passes what it is told to the test.
+struct Told(mpsc::Sender<(SessionId, CloseReason)>);
+
+impl SessionEvents for Told {
+    fn closed(&self, id: SessionId, reason: CloseReason) {
+        self.0.try_send((id, reason)).expect("the test leaves room");
+    }
+}
+
+struct Bench {
+    hub: Hub,
+    listener: TcpListener,
+    told: mpsc::Receiver<(SessionId, CloseReason)>,
+    tell: mpsc::Sender<(SessionId, CloseReason)>,
+}
+
+impl Bench {
+    async fn new(config: HubConfig) -> Self {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let (tell, told) = mpsc::channel(64);
+        Self { hub: Hub::new(config), listener, told, tell }
+    }
+
+    /// The client's end and the server's end of a new connection.
+    async fn pair(&self) -> (TcpStream, TcpSocket) {
+        let address = self.listener.local_addr().unwrap();
+        let (client, server) = tokio::join!(TcpStream::connect(address), self.listener.accept());
+        (client.unwrap(), Arc::new(server.unwrap().0))
+    }
+
+    async fn attach(&self, link: Link<TcpSocket>) -> Result<SessionId, AttachError> {
+        let events = Arc::new(Told(self.tell.clone()));
+        let pulse = Pulse::default();
+        self.hub.attach(NewSession { dialect: Dialect(0), link, events, pulse }).await
+    }
+
+    async fn subscribed(&self, topic: &str) -> (SessionId, TcpStream, TcpSocket) {
+        let (client, server) = self.pair().await;
+        let id = self.attach(Link::Stream(Arc::clone(&server))).await.unwrap();
+        self.hub.subscribe(id, Topic::new(topic), Start::Live).await;
+        (id, client, server)
+    }
+
+    async fn publish(&self, topic: &str, seq: u64, bytes: Bytes) {
+        let frame = Frame::new(bytes.clone(), bytes);
+        let publication = Publication {
+            topic: Topic::new(topic),
+            seq: Some(seq),
+            class: Class::Durable,
+            except: None,
+            frames: LazyFrames::new(move |_| Some(frame.clone())),
+        };
+        self.hub.publish(publication).await;
+    }
+}
+
+fn two_shards() -> HubConfig {
+    HubConfig { shards: 2, ..HubConfig::default() }
+}
+
+async fn read(client: &mut TcpStream, bytes: usize) -> Vec<u8> {
+    let mut out = vec![0; bytes];
+    client.read_exact(&mut out).await.unwrap();
+    out
+}
+
+#[tokio::test]
+async fn a_publication_reaches_the_subscribers_of_all_shards() {
+    let bench = Bench::new(two_shards()).await;
+    let mut members = Vec::new();
+    for _ in 0..5 {
+        members.push(bench.subscribed("room").await);
+    }
+    assert_eq!(bench.hub.members(&Topic::new("room")).await, 5);
+    for seq in 1..=3 {
+        bench.publish("room", seq, Bytes::from(format!("<{seq}>"))).await;
+    }
+    for (_, client, _) in &mut members {
+        assert_eq!(read(client, 9).await, b"<1><2><3>");
+    }
+    let shards: std::collections::HashSet<u16> = members.iter().map(|(id, ..)| id.shard).collect();
+    assert_eq!(shards.len(), 2);
+}
+
+#[tokio::test]
+async fn megabytes_to_a_reader_that_starts_late_arrive_whole_and_in_order() {
+    let limits = Limits { queue_bytes_max: 64 << 20, ..Limits::default() };
+    let bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
+    let (_, mut client, _server) = bench.subscribed("room").await;
+    let frames: Vec<Bytes> = (0..200_u8).map(|i| Bytes::from(vec![i; 65_536])).collect();
+    for (seq, frame) in frames.iter().enumerate() {
+        bench.publish("room", seq as u64 + 1, frame.clone()).await;
+    }
+    bench.hub.members(&Topic::new("room")).await;
+    for frame in frames {
+        assert!(read(&mut client, frame.len()).await == frame);
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_reader_is_closed_as_slow_while_others_get_everything() {
+    let limits = Limits { queue_bytes_max: 1 << 20, ..Limits::default() };
+    let mut bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
+    let (stopped, _client, _server) = bench.subscribed("room").await;
+    let (_, mut client, _other) = bench.subscribed("room").await;
+    let mut seq = 0;
+    let (id, reason) = loop {
+        seq += 1;
+        bench.publish("room", seq, Bytes::from(vec![seq as u8; 65_536])).await;
+        assert!(read(&mut client, 65_536).await.iter().all(|&byte| byte == seq as u8));
+        if let Ok(told) = bench.told.try_recv() {
+            break told;
+        }
+    };
+    assert_eq!((id, reason), (stopped, CloseReason::SlowConsumer));
+}
+
+#[tokio::test]
+async fn close_sends_the_last_frame_and_ends_both_directions() {
+    let mut bench = Bench::new(two_shards()).await;
+    let (id, mut client, server) = bench.subscribed("room").await;
+    let last = Frame::stream_only(Bytes::from_static(b"bye"));
+    let close = Close { reason: CloseReason::Named("logout"), last: Some(last) };
+    bench.hub.close(id, close).await;
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "bye");
+    // The reader of the server's end, which waits for input, sees its end too.
+    server.readable().await.unwrap();
+    assert_eq!(server.try_read(&mut [0; 8]).unwrap(), 0);
+    assert_eq!(bench.told.recv().await, Some((id, CloseReason::Named("logout"))));
+}
+
+#[tokio::test]
+async fn a_session_moves_from_polling_to_a_stream() {
+    let bench = Bench::new(HubConfig::default()).await;
+    let id = bench.attach(Link::Polling).await.unwrap();
+    bench.hub.subscribe(id, Topic::new("room"), Start::Live).await;
+    let (reply, answer) = oneshot::channel();
+    bench.hub.poll(id, reply).await;
+    bench.publish("room", 1, Bytes::from_static(b"<1>")).await;
+    assert_eq!(answer.await.unwrap().packets, ["<1>"]);
+    bench.publish("room", 2, Bytes::from_static(b"<2>")).await;
+    let (mut client, server) = bench.pair().await;
+    let noop = Frame::packet_only(Bytes::from_static(b"6"));
+    bench.hub.upgrade(id, Arc::clone(&server), noop.clone()).await.unwrap();
+    bench.publish("room", 3, Bytes::from_static(b"<3>")).await;
+    assert_eq!(read(&mut client, 6).await, b"<2><3>");
+    let again = bench.hub.upgrade(id, server, noop).await;
+    assert_eq!(again, Err(UpgradeError::NotPolling));
+    let (reply, answer) = oneshot::channel();
+    bench.hub.poll(id, reply).await;
+    assert!(answer.await.is_err(), "a stream does not poll");
+}
+
+#[tokio::test]
+async fn a_silent_peer_is_probed_and_closed() {
+    let keepalive = Keepalive {
+        interval: Duration::from_millis(20),
+        timeout: Duration::from_millis(20),
+        spread: Duration::ZERO,
+        probe: Frame::stream_only(Bytes::from_static(b"2")),
+        probing: Probing::Always,
+    };
+    let dialects = vec![DialectRules { keepalive: Some(keepalive), farewell: None }];
+    let mut bench = Bench::new(HubConfig { dialects, ..HubConfig::default() }).await;
+    let (id, mut client, _server) = bench.subscribed("room").await;
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "2");
+    assert_eq!(bench.told.recv().await, Some((id, CloseReason::PingTimeout)));
+}
+
+#[tokio::test]
+async fn a_peer_that_resets_ends_the_session_at_the_next_write() {
+    let mut bench = Bench::new(HubConfig::default()).await;
+    let (id, mut client, server) = bench.subscribed("room").await;
+    // Unread input turns the client's close into a reset.
+    bench.publish("room", 1, Bytes::from_static(b"unread")).await;
+    client.readable().await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    drop(client);
+    server.ready(tokio::io::Interest::ERROR).await.unwrap();
+    bench.publish("room", 2, Bytes::from_static(b"late")).await;
+    assert_eq!(bench.told.recv().await, Some((id, CloseReason::LinkFailed)));
+}
+
+#[tokio::test]
+async fn the_last_handle_ends_all_sessions() {
+    let mut bench = Bench::new(two_shards()).await;
+    let (_, mut client, _server) = bench.subscribed("room").await;
+    bench.hub = Hub::new(HubConfig::default());
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty());
+    assert_eq!(bench.told.recv().await.unwrap().1, CloseReason::HubStopped);
+}
+
+#[tokio::test]
+async fn a_full_hub_refuses() {
+    let limits = Limits { sessions_max: 1, ..Limits::default() };
+    let bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
+    bench.attach(Link::Polling).await.unwrap();
+    assert_eq!(bench.attach(Link::Polling).await, Err(AttachError::Full));
+}
