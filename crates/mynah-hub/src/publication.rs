@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use crate::{Class, Dialect, Frame, SessionId};
@@ -53,8 +54,15 @@ impl LazyFrames {
     }
 
     /// The frame in `dialect`; `None` for a dialect without a spelling or out of range.
+    ///
+    /// An encoder that panics has no spelling: one bad message must not end a shard and all its
+    /// sessions. The panic hook has reported it.
     pub fn get(&self, dialect: Dialect) -> Option<&Frame> {
-        self.made.get(usize::from(dialect.0))?.get_or_init(|| (self.encode)(dialect)).as_ref()
+        let encode = || (self.encode)(dialect);
+        self.made
+            .get(usize::from(dialect.0))?
+            .get_or_init(|| catch_unwind(AssertUnwindSafe(encode)).unwrap_or_default())
+            .as_ref()
     }
 }
 
@@ -102,5 +110,12 @@ mod tests {
         }
         assert!(frames.get(Dialect(32)).is_none(), "out of range");
         assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_encoder_that_panics_says_nothing() {
+        let frames = LazyFrames::new(|_| panic!("a bug in an encoder"));
+        assert!(frames.get(Dialect(0)).is_none());
+        assert!(frames.get(Dialect(0)).is_none());
     }
 }

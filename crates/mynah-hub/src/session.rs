@@ -149,7 +149,8 @@ pub enum Start {
 /// What a waiting poll gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PollAnswer {
-    /// [`Frame::packet`] of each frame, in order, at least one. The caller joins them.
+    /// [`Frame::packet`] of each frame, in order; the caller joins them. Empty only if the session
+    /// ended without a last frame.
     pub packets: Vec<Bytes>,
 }
 
