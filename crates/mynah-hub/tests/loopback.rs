@@ -99,7 +99,7 @@ async fn a_publication_reaches_the_subscribers_of_all_shards() {
     assert_eq!(shards.len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn megabytes_to_a_reader_that_starts_late_arrive_whole_and_in_order() {
     let limits = Limits { queue_bytes_max: 64 << 20, ..Limits::default() };
     let bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;

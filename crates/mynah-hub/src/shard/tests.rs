@@ -20,6 +20,7 @@ mod bounds;
 mod keepalive;
 mod ordering;
 mod polling;
+mod upheaval;
 
 /// Takes `room` bytes, then blocks until it gets more.
 #[derive(Clone)]
