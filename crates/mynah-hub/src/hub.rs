@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::stats::SharedStats;
 use crate::{
-    Class, Close, CloseReason, Frame, HubConfig, HubStats, NewSession, PollReply, Publication,
-    SessionId, Shard, Start, TcpSocket, Topic,
+    Class, Close, CloseEach, CloseReason, Frame, HubConfig, HubStats, NewSession, PollReply,
+    Publication, SessionId, Shard, Start, TcpSocket, Topic,
 };
 
 mod task;
@@ -161,7 +161,7 @@ impl Hub {
     }
 
     /// Ends every session that subscribes to `topic`, except one.
-    pub async fn close_topic(&self, topic: &Topic, close: Close, except: Option<SessionId>) {
+    pub async fn close_topic(&self, topic: &Topic, close: CloseEach, except: Option<SessionId>) {
         self.tell_all(|| Command::CloseTopic {
             topic: topic.clone(),
             close: close.clone(),
@@ -170,9 +170,17 @@ impl Hub {
         .await;
     }
 
-    /// Ends every session.
-    pub async fn close_all(&self, close: Close) {
-        self.tell_all(|| Command::CloseAll { close: close.clone() }).await;
+    /// Ends up to `sessions_max` sessions and says how many it were; 0 if none is open. Called
+    /// again and again it empties the hub over a drain window; `usize::MAX` ends all at once.
+    pub async fn close_some(&self, sessions_max: usize, close: CloseEach) -> usize {
+        let mut ended = 0;
+        for shard in &*self.shards {
+            let (reply, answer) = oneshot::channel();
+            let (sessions_max, close) = (sessions_max - ended, close.clone());
+            shard.tell(Command::CloseSome { sessions_max, close, reply }).await;
+            ended += answer.await.unwrap_or(0);
+        }
+        ended
     }
 
     /// How many sessions subscribe to a topic, over all shards. Also a barrier: whatever this

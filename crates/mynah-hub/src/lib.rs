@@ -40,8 +40,8 @@ pub use hub::{AttachError, Hub, UpgradeError};
 pub use leases::{Acquired, Leases};
 pub use publication::{LazyFrames, Publication, Topic};
 pub use session::{
-    Close, CloseReason, Link, NewSession, PollAnswer, PollReply, Pulse, SessionEvents, SessionId,
-    Start,
+    Close, CloseEach, CloseReason, Link, NewSession, PollAnswer, PollReply, Pulse, SessionEvents,
+    SessionId, Start,
 };
 pub use shard::Shard;
 pub use socket::{Socket, TcpSocket, WritableList};

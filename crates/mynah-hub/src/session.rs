@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::{Dialect, Frame};
+use crate::{Dialect, Frame, LazyFrames};
 
 /// Names one session of one hub. A closed session's id never names a later one, because the slot's
 /// generation differs.
@@ -134,6 +134,22 @@ pub struct Close {
     pub reason: CloseReason,
     /// Sent last, if the link still takes it.
     pub last: Option<Frame>,
+}
+
+/// How to end many sessions, whatever their dialects.
+#[derive(Clone, Debug)]
+pub struct CloseEach {
+    /// Told to [`SessionEvents::closed`].
+    pub reason: CloseReason,
+    /// Sent last to each in its dialect, if its link still takes it.
+    pub last: Option<Arc<LazyFrames>>,
+}
+
+impl CloseEach {
+    pub(crate) fn in_dialect(&self, dialect: Dialect) -> Close {
+        let last = self.last.as_ref().and_then(|frames| frames.get(dialect)).cloned();
+        Close { reason: self.reason, last }
+    }
 }
 
 /// How a subscription begins.

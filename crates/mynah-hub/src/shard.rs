@@ -9,9 +9,9 @@ use crate::config::{DialectRules, Keepalive};
 use crate::send_queue::{Amount, FrameList, FrameStore, Queued};
 use crate::topic::{TopicList, Topics};
 use crate::{
-    Class, Close, CloseReason, Dialect, Frame, HubStats, Limits, Link, NewSession, PollReply,
-    Publication, Pulse, SessionEvents, SessionId, Socket, Start, TimerKey, TimerWheel, Topic,
-    WritableList,
+    Class, Close, CloseEach, CloseReason, Dialect, Frame, HubStats, Limits, Link, NewSession,
+    PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, Start, TimerKey, TimerWheel,
+    Topic, WritableList,
 };
 
 mod ending;

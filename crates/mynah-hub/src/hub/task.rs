@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{AttachError, UpgradeError};
 use crate::stats::SharedStats;
 use crate::{
-    Class, Close, CloseReason, Frame, NewSession, PollReply, Publication, SessionId, Shard, Start,
-    TcpSocket, Topic,
+    Class, Close, CloseEach, CloseReason, Frame, NewSession, PollReply, Publication, SessionId,
+    Shard, Start, TcpSocket, Topic,
 };
 
 /// Commands taken before sockets are written; what coalesces under load.
@@ -36,8 +36,8 @@ pub(super) enum Command {
     Upgrade { id: SessionId, socket: TcpSocket, noop: Frame, reply: Reply<(), UpgradeError> },
     Close { id: SessionId, close: Close },
     Detach { id: SessionId, reason: CloseReason },
-    CloseTopic { topic: Topic, close: Close, except: Option<SessionId> },
-    CloseAll { close: Close },
+    CloseTopic { topic: Topic, close: CloseEach, except: Option<SessionId> },
+    CloseSome { sessions_max: usize, close: CloseEach, reply: oneshot::Sender<usize> },
     Members { topic: Topic, reply: oneshot::Sender<usize> },
 }
 
@@ -111,9 +111,14 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         Command::Close { id, close } => shard.close(id, close),
         Command::Detach { id, reason } => shard.detach(id, reason),
         Command::CloseTopic { topic, close, except } => shard.close_topic(&topic, &close, except),
-        Command::CloseAll { close } => shard.close_all(&close),
-        // Nobody waits for the number any more if this fails.
-        Command::Members { topic, reply } => drop(reply.send(shard.members(&topic))),
+        Command::CloseSome { sessions_max, close, reply } => {
+            // Nobody waits for the number any more if this fails.
+            reply.send(shard.close_some(sessions_max, &close)).ok();
+        }
+        Command::Members { topic, reply } => {
+            // As above.
+            reply.send(shard.members(&topic)).ok();
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::net::Shutdown;
 
 use super::{
-    Amount, Class, Close, CloseReason, Link, Phase, Place, Queued, SessionId, Shard, Socket,
+    Amount, Class, Close, CloseEach, CloseReason, Link, Phase, Place, Queued, SessionId, Shard,
+    Socket,
 };
 
 impl<S: Socket> Shard<S> {
@@ -24,10 +25,26 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Ends every session.
-    pub fn close_all(&mut self, close: &Close) {
+    /// Ends up to `sessions_max` sessions that are open and says how many it were, so that a caller
+    /// can spread the end of all over some time.
+    pub fn close_some(&mut self, sessions_max: usize, close: &CloseEach) -> usize {
+        let mut ended = 0;
         for slot in 0..self.slots.len() as u32 {
-            self.end_with(slot, close.reason, close.last.clone());
+            if ended == sessions_max {
+                break;
+            }
+            if self.session(slot).is_some_and(|session| session.phase != Phase::Closing) {
+                self.close_in_dialect(slot, close);
+                ended += 1;
+            }
+        }
+        ended
+    }
+
+    pub(super) fn close_in_dialect(&mut self, slot: u32, close: &CloseEach) {
+        if let Some(dialect) = self.session(slot).map(|session| session.dialect) {
+            let Close { reason, last } = close.in_dialect(dialect);
+            self.end_with(slot, reason, last);
         }
     }
 

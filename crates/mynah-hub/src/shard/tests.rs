@@ -11,9 +11,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
-    Class, Close, CloseReason, Dialect, DialectRules, Farewell, Frame, HubStats, Keepalive,
-    LazyFrames, Limits, Link, NewSession, PollAnswer, Probing, Publication, Pulse, SessionEvents,
-    SessionId, Shard, Socket, Start, Topic,
+    Class, Close, CloseEach, CloseReason, Dialect, DialectRules, Farewell, Frame, HubStats,
+    Keepalive, LazyFrames, Limits, Link, NewSession, PollAnswer, Probing, Publication, Pulse,
+    SessionEvents, SessionId, Shard, Socket, Start, Topic,
 };
 
 mod bounds;

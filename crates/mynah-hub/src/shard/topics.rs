@@ -1,7 +1,7 @@
 //! Subscribing, publishing, holding back and releasing.
 
 use super::{
-    Amount, Close, CloseReason, FrameList, NIL, Publication, Queued, SessionId, Shard, Socket,
+    Amount, CloseEach, CloseReason, FrameList, NIL, Publication, Queued, SessionId, Shard, Socket,
     Start, Topic,
 };
 
@@ -103,7 +103,7 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Ends every session of a topic except one.
-    pub fn close_topic(&mut self, topic: &Topic, close: &Close, except: Option<SessionId>) {
+    pub fn close_topic(&mut self, topic: &Topic, close: &CloseEach, except: Option<SessionId>) {
         let Some(topic) = self.topics.find(topic) else { return };
         let mut index = self.topics.first_member(topic);
         while let Some(subscription) = self.topics.get_mut(index) {
@@ -111,7 +111,7 @@ impl<S: Socket> Shard<S> {
             let slot = subscription.session;
             let id = self.id_of(slot);
             if except != Some(id) {
-                self.close(id, close.clone());
+                self.close_in_dialect(slot, close);
             }
         }
     }

@@ -202,7 +202,8 @@ fn close_topic_spares_the_exception() {
     let (_, first) = house.subscribed(ALL, "user:ann");
     let (_, second) = house.subscribed(ALL, "user:ann");
     let (_, other) = house.subscribed(ALL, "user:bob");
-    let close = Close { reason: CloseReason::Named("logout"), last: Some(frame("bye")) };
+    let last = Some(LazyFrames::new(|_| Some(frame("bye"))));
+    let close = CloseEach { reason: CloseReason::Named("logout"), last };
     house.shard.close_topic(&Topic::new("user:ann"), &close, Some(kept));
     assert_eq!((first.text(), second.text()), ("<bye>".into(), "<bye>".into()));
     assert!(first.is_shut() && second.is_shut());
@@ -224,6 +225,28 @@ fn the_numbers_of_sessions_and_subscriptions_are_bounded() {
     house.shard.subscribe(id, &Topic::new("c"), Start::Live);
     assert_eq!(house.ends(), ended(id, CloseReason::TooManySubscriptions));
     assert_eq!(socket.text(), "<bye: too many subscriptions>");
+}
+
+#[test]
+fn a_drain_ends_some_at_a_time_each_in_its_dialect() {
+    let mut house = House::plain();
+    let sockets: Vec<FakeSocket> = (0..5)
+        .map(|number| {
+            let socket = FakeSocket::new(ALL);
+            let events: Arc<Ends> = Arc::default();
+            let pulse = Pulse::default();
+            let link = Link::Stream(socket.clone());
+            let new = NewSession { dialect: Dialect(number), link, events, pulse };
+            assert!(house.shard.attach(new).is_ok());
+            socket
+        })
+        .collect();
+    let last = Some(LazyFrames::new(|dialect| Some(frame(&format!("bye {}", dialect.0)))));
+    let close = CloseEach { reason: CloseReason::Named("drain"), last };
+    let ended: Vec<usize> = (0..4).map(|_| house.shard.close_some(2, &close)).collect();
+    assert_eq!(ended, [2, 2, 1, 0]);
+    let texts: Vec<String> = sockets.iter().map(FakeSocket::text).collect();
+    assert_eq!(texts, ["<bye 0>", "<bye 1>", "<bye 2>", "<bye 3>", "<bye 4>"]);
 }
 
 #[test]
