@@ -4,7 +4,8 @@ use std::ops::Range;
 
 /// Arguments as raw JSON: validated text, not parsed.
 ///
-/// One allocation for up to one argument, two for more.
+/// One allocation for up to one argument, two for more. As in JSON itself, `"\ud800"` without
+/// its partner is accepted; parsing it into a Rust string fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Args {
     /// From the first byte of the first argument to the last byte of the last.

@@ -60,7 +60,8 @@ pub enum DecodeError {
     /// Binary data that no packet announced.
     #[error("binary data without a packet")]
     AttachmentUnexpected,
-    /// A placeholder that refers to no attachment.
+    /// A placeholder that refers to no attachment, or text with an unpaired surrogate or a number
+    /// out of range in a packet with attachments.
     #[error("invalid attachment placeholder")]
     InvalidPlaceholder,
     /// An id above [`ACK_ID_MAX`], on a packet that has none, or missing in an acknowledgement.

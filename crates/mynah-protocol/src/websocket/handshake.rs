@@ -46,7 +46,8 @@ pub enum HandshakeError {
     /// HTTP/1.0, or a version that upgrades in another way.
     #[error("WebSocket needs HTTP/1.1")]
     HttpVersion,
-    /// No `Upgrade: websocket`, or no `Connection: upgrade`.
+    /// No `Upgrade: websocket`, or no `Connection: upgrade`; answer with `Upgrade: websocket`
+    /// (RFC 9110 section 15.5.22).
     #[error("Not a WebSocket upgrade")]
     NotUpgrade,
     /// `Sec-WebSocket-Version` is not exactly one `13`; answer with
