@@ -1,0 +1,76 @@
+//! The artefacts that more than one task needs: web application, server, conformance server.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::node::{self, Package};
+use crate::process::{self, Steps};
+use crate::workspace::{Workspace, cargo};
+
+/// `cargo` in the root of the workspace.
+pub(crate) fn cargo_command<I, S>(workspace: &Workspace, args: I) -> Command
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<OsStr>,
+{
+    let mut command = Command::new(cargo());
+    command.current_dir(workspace.root()).args(args);
+    command
+}
+
+/// Builds `web/dist`, which the server embeds, if a source is newer than it.
+pub(crate) fn web(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let folder = workspace.path("web");
+    let package = Package::new(folder.clone());
+    if !package.exists() {
+        bail!("web/package.json is missing: the web application is part of the product");
+    }
+    steps.step("web: install", || {
+        node::require_node()?;
+        package.install()
+    })?;
+    steps.step("web: build", || {
+        let built = fs::metadata(folder.join("dist/index.html")).and_then(|file| file.modified());
+        let newest = node::newest_source(&folder)?;
+        if built.is_ok_and(|built| built >= newest) {
+            println!("    web/dist is up to date");
+            return Ok(());
+        }
+        process::run(&mut package.npm(&["run", "build"]))?;
+        // A bundler may leave an unchanged page with its old time.
+        let page = folder.join("dist/index.html");
+        fs::File::options()
+            .append(true)
+            .open(&page)
+            .and_then(|file| file.set_modified(newest.max(std::time::SystemTime::now())))
+            .with_context(|| format!("`npm run build` left no {}", page.display()))
+    })
+}
+
+/// Builds `target/release/mynah`, exactly as users get it.
+pub(crate) fn server(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    steps.step("build: mynah (release)", || {
+        let args = ["build", "--release", "--locked", "-p", "mynah-server", "--bin", "mynah"];
+        process::run(&mut cargo_command(workspace, args))
+    })
+}
+
+/// Builds the echo server that the official protocol suites expect.
+///
+/// Apart from [`server`]: an example brings development dependencies, whose
+/// features must not reach the server under test.
+pub(crate) fn conformance(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let example = workspace.path("crates/mynah-server/examples/conformance.rs");
+    let folder = workspace.path("crates/mynah-server/examples/conformance/main.rs");
+    if !example.is_file() && !folder.is_file() {
+        bail!("{} is missing: the protocol suites run against it", example.display());
+    }
+    steps.step("build: conformance server (release)", || {
+        let args =
+            ["build", "--release", "--locked", "-p", "mynah-server", "--example", "conformance"];
+        process::run(&mut cargo_command(workspace, args))
+    })
+}

@@ -1,0 +1,68 @@
+//! Where things are: the root, the target folder, the tools folder.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The checkout this program was built from.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// Finds the root from the folder of this crate.
+    pub(crate) fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("xtask is in a folder of the workspace")?
+            .to_path_buf();
+        anyhow::ensure!(
+            root.join("Cargo.toml").is_file(),
+            "no workspace at {}: it was moved after xtask was built; run `cargo clean -p xtask`",
+            root.display()
+        );
+        // Cargo reads a relative CARGO_TARGET_DIR from the caller's folder.
+        let target = match env::var_os("CARGO_TARGET_DIR") {
+            Some(folder) => env::current_dir().context("current folder")?.join(folder),
+            None => root.join("target"),
+        };
+        Ok(Self { root, target })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// A path below the root, for example `web`.
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.root.join(relative)
+    }
+
+    /// Programs that the gate needs and that are not part of the Rust toolchain; ignored by git.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.root.join(".tools")
+    }
+
+    /// `target/release/<name>`.
+    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+}
+
+/// The cargo that started this program.
+pub(crate) fn cargo() -> OsString {
+    env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Looks a program up as a shell would.
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
