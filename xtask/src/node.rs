@@ -9,31 +9,31 @@ use anyhow::{Context as _, Result, bail};
 use crate::process;
 use crate::workspace::find_program;
 
-const NODE_MAJOR_MIN: u32 = 20;
+/// The oldest Node that the web application's bundler runs on.
+const NODE_MIN: (u32, u32) = (20, 19);
 
 /// Fails, saying what to install, unless a usable Node and npm are on the PATH.
 pub(crate) fn require_node() -> Result<()> {
     for program in ["node", "npm"] {
         if find_program(program).is_none() {
             bail!(
-                "`{program}` was not found: install Node.js {NODE_MAJOR_MIN} or newer with npm \
+                "`{program}` was not found: install Node.js 20.19 or newer with npm \
                  (https://nodejs.org, or `apt-get install nodejs npm` where that is new enough)"
             );
         }
     }
     let version = process::capture(Command::new("node").arg("--version"))?;
-    match major(version.trim()) {
-        Some(major) if major >= NODE_MAJOR_MIN => Ok(()),
-        Some(_) => {
-            bail!("Node {} is too old: install {NODE_MAJOR_MIN} or newer", version.trim())
-        }
+    match major_and_minor(version.trim()) {
+        Some(found) if found >= NODE_MIN => Ok(()),
+        Some(_) => bail!("Node {} is too old: install 20.19 or newer", version.trim()),
         None => bail!("`node --version` printed `{}`, not a version", version.trim()),
     }
 }
 
-/// `v20.11.1` is 20.
-fn major(version: &str) -> Option<u32> {
-    version.strip_prefix('v')?.split('.').next()?.parse().ok()
+/// `v20.11.1` is (20, 11).
+fn major_and_minor(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.strip_prefix('v')?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// A folder with `package.json` and `package-lock.json`.
@@ -97,9 +97,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_major_version() {
-        assert_eq!(major("v20.11.1"), Some(20));
-        assert_eq!(major("20.11.1"), None);
+    fn reads_versions() {
+        assert_eq!(major_and_minor("v20.11.1"), Some((20, 11)));
+        assert_eq!(major_and_minor("20.11.1"), None);
+        assert!(major_and_minor("v22.1.0") > Some(NODE_MIN));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-/// The checkout this program was built from.
+/// The checkout this program works on.
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
@@ -15,13 +15,15 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the root from the folder of this crate.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask is in a folder of the workspace")?
-            .to_path_buf();
+        // Cargo names the folder when it runs us. What was compiled in may be another checkout's:
+        // one that shares the target folder, or this one before it was moved.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root =
+            manifest.parent().context("xtask is in a folder of the workspace")?.to_path_buf();
         anyhow::ensure!(
-            root.join("Cargo.toml").is_file(),
-            "no workspace at {}: it was moved after xtask was built; run `cargo clean -p xtask`",
+            root.join("xtask/Cargo.toml").is_file(),
+            "no workspace at {}: start this with `cargo xtask`",
             root.display()
         );
         // Cargo reads a relative CARGO_TARGET_DIR from the caller's folder.
