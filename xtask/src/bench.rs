@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::build::{self, cargo_command};
+use crate::build;
 use crate::process::{self, Steps};
 use crate::workspace::Workspace;
 
@@ -14,7 +14,7 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, args: &[String]) -> 
     build::server(workspace, steps)?;
     steps.step("build: mynah-benches (release)", || {
         let args = ["build", "--release", "--locked", "-p", "mynah-benches"];
-        process::run(&mut cargo_command(workspace, args))
+        process::run(&mut workspace.cargo(args))
     })?;
     steps.step("bench", || {
         process::run(

@@ -1,30 +1,18 @@
 //! The artefacts that more than one task needs: web application, server, conformance server.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::node::{self, Package};
 use crate::process::{self, Steps};
-use crate::workspace::{Workspace, cargo};
+use crate::tools;
+use crate::workspace::Workspace;
 
-/// `cargo` in the root of the workspace.
-pub(crate) fn cargo_command<I, S>(workspace: &Workspace, args: I) -> Command
-where
-    I: IntoIterator<Item = S>,
-    S: AsRef<OsStr>,
-{
-    let mut command = Command::new(cargo());
-    command.current_dir(workspace.root()).args(args);
-    command
-}
-
-/// Builds `web/dist`, which the server embeds, if a source is newer than it.
-pub(crate) fn web(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    let folder = workspace.path("web");
-    let package = Package::new(folder.clone());
+/// Installs the packages of `web/`, if its lock changed.
+pub(crate) fn web_packages(workspace: &Workspace, steps: &mut Steps) -> Result<Package> {
+    let package = Package::new(workspace.path("web"));
     if !package.exists() {
         bail!("web/package.json is missing: the web application is part of the product");
     }
@@ -32,20 +20,26 @@ pub(crate) fn web(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         node::require_node()?;
         package.install()
     })?;
+    Ok(package)
+}
+
+/// Builds `web/dist`, which the server embeds, if a source is newer than it.
+pub(crate) fn web(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let package = web_packages(workspace, steps)?;
     steps.step("web: build", || {
-        let built = fs::metadata(folder.join("dist/index.html")).and_then(|file| file.modified());
-        let newest = node::newest_source(&folder)?;
+        let page = workspace.path("web/dist/index.html");
+        let built = fs::metadata(&page).and_then(|file| file.modified());
+        let newest = node::newest_source(&workspace.path("web"))?;
         if built.is_ok_and(|built| built >= newest) {
             println!("    web/dist is up to date");
             return Ok(());
         }
         process::run(&mut package.npm(&["run", "build"]))?;
         // A bundler may leave an unchanged page with its old time.
-        let page = folder.join("dist/index.html");
         fs::File::options()
             .append(true)
             .open(&page)
-            .and_then(|file| file.set_modified(newest.max(std::time::SystemTime::now())))
+            .and_then(|file| file.set_modified(newest.max(SystemTime::now())))
             .with_context(|| format!("`npm run build` left no {}", page.display()))
     })
 }
@@ -53,8 +47,9 @@ pub(crate) fn web(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 /// Builds `target/release/mynah`, exactly as users get it.
 pub(crate) fn server(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     steps.step("build: mynah (release)", || {
+        tools::c_toolchain()?;
         let args = ["build", "--release", "--locked", "-p", "mynah-server", "--bin", "mynah"];
-        process::run(&mut cargo_command(workspace, args))
+        process::run(&mut workspace.cargo(args))
     })
 }
 
@@ -71,6 +66,6 @@ pub(crate) fn conformance(workspace: &Workspace, steps: &mut Steps) -> Result<()
     steps.step("build: conformance server (release)", || {
         let args =
             ["build", "--release", "--locked", "-p", "mynah-server", "--example", "conformance"];
-        process::run(&mut cargo_command(workspace, args))
+        process::run(&mut workspace.cargo(args))
     })
 }

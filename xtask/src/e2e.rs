@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::build;
 use crate::node::{self, Package};
@@ -14,13 +14,15 @@ use crate::workspace::Workspace;
 /// `cargo xtask e2e`: builds what the tests need and runs them.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, args: &[String]) -> Result<()> {
     build_all(workspace, steps)?;
-    tests(workspace, steps, args)
+    let package = install(workspace, steps)?;
+    tests(workspace, steps, &package, args)
 }
 
 /// `cargo xtask crash`.
 pub(crate) fn crash(workspace: &Workspace, steps: &mut Steps, rounds: u32) -> Result<()> {
     build::web(workspace, steps)?;
     build::server(workspace, steps)?;
+    install(workspace, steps)?;
     crash_rounds(workspace, steps, rounds)
 }
 
@@ -37,7 +39,6 @@ pub(crate) fn crash_rounds(workspace: &Workspace, steps: &mut Steps, rounds: u32
     if !program.is_file() {
         bail!("e2e/crash.mjs is missing: it is the crash test");
     }
-    install(workspace, steps)?;
     let mut command = Command::new("node");
     command.current_dir(workspace.path("e2e")).arg(program);
     command.args(["--rounds", &rounds.to_string(), "--bin"]);
@@ -46,8 +47,12 @@ pub(crate) fn crash_rounds(workspace: &Workspace, steps: &mut Steps, rounds: u32
 }
 
 /// Runs the end-to-end tests against what was built.
-pub(crate) fn tests(workspace: &Workspace, steps: &mut Steps, args: &[String]) -> Result<()> {
-    let package = install(workspace, steps)?;
+pub(crate) fn tests(
+    workspace: &Workspace,
+    steps: &mut Steps,
+    package: &Package,
+    args: &[String],
+) -> Result<()> {
     let mut browser = PathBuf::new();
     steps.step("e2e: browser", || {
         browser = tools::chromium()?;
@@ -65,16 +70,15 @@ pub(crate) fn tests(workspace: &Workspace, steps: &mut Steps, args: &[String]) -
     steps.runner("e2e", &mut command)
 }
 
-fn install(workspace: &Workspace, steps: &mut Steps) -> Result<Package> {
+/// Installs the official clients that the tests use.
+pub(crate) fn install(workspace: &Workspace, steps: &mut Steps) -> Result<Package> {
     let package = Package::new(workspace.path("e2e"));
     if !package.exists() {
         bail!("e2e/package.json is missing: the end-to-end tests are part of the gate");
     }
-    steps
-        .step("e2e: install", || {
-            node::require_node()?;
-            package.install()
-        })
-        .context("the end-to-end tests need their packages")?;
+    steps.step("e2e: install", || {
+        node::require_node()?;
+        package.install()
+    })?;
     Ok(package)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use crate::build::{self, cargo_command};
+use crate::build;
 use crate::e2e;
 use crate::node::{self, Package};
 use crate::process::{self, Steps};
@@ -38,15 +38,15 @@ pub(crate) fn test(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         Ok(())
     })?;
     rust(workspace, steps)?;
-    build::web(workspace, steps)?;
     web(workspace, steps)?;
     e2e::build_all(workspace, steps)?;
+    let package = e2e::install(workspace, steps)?;
     e2e::crash_rounds(workspace, steps, CRASH_ROUNDS)?;
-    e2e::tests(workspace, steps, &[])
+    e2e::tests(workspace, steps, &package, &[])
 }
 
 fn rust(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    let cargo = |args: &[&str]| cargo_command(workspace, args);
+    let cargo = |args: &[&str]| workspace.cargo(args);
     steps.step("fmt", || process::run(&mut cargo(&["fmt", "--all", "--check"])))?;
     steps.step("typos", || {
         process::run(Command::new(tools::typos(workspace)?).current_dir(workspace.root()))
@@ -83,7 +83,7 @@ fn deny(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     };
     steps.step("cargo-deny: bans, licences, sources", || {
         // Optional packages of other platforms are not needed to build, but to be judged.
-        process::run(&mut cargo_command(workspace, ["fetch", "--quiet", "--locked"]))?;
+        process::run(&mut workspace.cargo(["fetch", "--quiet", "--locked"]))?;
         run(&["--offline", "check", "bans", "licenses", "sources"])
     })?;
     if tools::advisory_database().is_some() {
@@ -97,11 +97,7 @@ fn deny(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
 }
 
 fn web(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    let package = Package::new(workspace.path("web"));
-    steps.step("web: packages", || {
-        node::require_node()?;
-        package.install()
-    })?;
+    let package = build::web_packages(workspace, steps)?;
     steps.step("web: lint", || process::run(&mut package.npm(&["run", "lint"])))?;
     steps.step("web: types", || process::run(&mut package.npm(&["run", "typecheck"])))?;
     steps.runner("web: tests", &mut package.npm(&["test"]))

@@ -67,7 +67,7 @@ impl Steps {
         for note in &self.notes {
             println!("note: {note}");
         }
-        for (name, lines) in &self.conclusions {
+        for (name, lines) in self.conclusions.iter().filter(|(_, lines)| !lines.is_empty()) {
             println!("\n{name}:");
             for line in lines {
                 println!("{line}");
@@ -142,7 +142,7 @@ fn forward(from: impl Read, to: &mut impl Write) -> Vec<String> {
     closing
 }
 
-/// Whether a test runner (nextest, cargo test, node, vitest, mocha) sums up in this line.
+/// Whether a test runner (nextest, cargo test, node, vitest, mocha, ours) sums up in this line.
 fn is_closing_line(line: &str) -> bool {
     let plain = without_colours(line);
     let plain = plain.trim();
@@ -160,7 +160,8 @@ fn is_closing_line(line: &str) -> bool {
         || (plain.starts_with("test result:") && !plain.contains(" 0 passed; 0 failed"))
         || plain.starts_with("Test Files ")
         || plain.starts_with("Tests ")
-        || plain.starts_with("crash:")
+        || plain.starts_with("OK: ")
+        || plain.starts_with("VIOLATED: ")
         || counted("#")
         || counted("\u{2139}")
         || mocha()
@@ -201,7 +202,7 @@ mod tests {
             " \u{1b}[2m Test Files \u{1b}[22m \u{1b}[1m4 passed\u{1b}[22m (4)",
             "      Tests  27 passed (27)",
             "  25 passing (5s)",
-            "crash: 5 rounds, 812 acknowledged, 812 found",
+            "OK: 5 kills, 812 acknowledged, 0 lost",
         ] {
             assert!(is_closing_line(line), "{line}");
         }

@@ -70,6 +70,9 @@ fn inspect(root: &Path) -> Result<Vec<Violation>> {
     violations.extend(cycles::check(&sources));
     violations.extend(clippy_files::check(root)?);
     violations.extend(pages::check(root, &files)?);
+    for path in files.iter().filter(|path| has_ending(path, &["ts", "tsx", "js", "mjs"])) {
+        violations.extend(shape::check_script(path, &read(root, path)?));
+    }
     for source in &sources {
         violations.extend(names::check_types(source));
         violations.extend(code::check(source));
@@ -81,15 +84,19 @@ fn inspect(root: &Path) -> Result<Vec<Violation>> {
 
 fn rust_sources(root: &Path, files: &[String]) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
-    for path in
-        files.iter().filter(|path| Path::new(path).extension().is_some_and(|end| end == "rs"))
-    {
-        let text =
-            fs::read_to_string(root.join(path)).with_context(|| format!("reading {path}"))?;
-        sources.push(Source::new(path, &text));
+    for path in files.iter().filter(|path| has_ending(path, &["rs"])) {
+        sources.push(Source::new(path, &read(root, path)?));
     }
     source::mark_test_files(&mut sources);
     Ok(sources)
+}
+
+fn has_ending(path: &str, endings: &[&str]) -> bool {
+    Path::new(path).extension().is_some_and(|end| endings.iter().any(|wanted| end == *wanted))
+}
+
+fn read(root: &Path, path: &str) -> Result<String> {
+    fs::read_to_string(root.join(path)).with_context(|| format!("reading {path}"))
 }
 
 #[cfg(test)]

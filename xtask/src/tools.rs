@@ -7,7 +7,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::build::cargo_command;
 use crate::process;
 use crate::workspace::{Workspace, find_program};
 
@@ -35,7 +34,7 @@ pub(crate) fn cargo_tool(workspace: &Workspace, tool: &CargoTool) -> Result<Path
         return Ok(installed);
     }
     println!("    installing {} {} into .tools (once)", tool.package, tool.version);
-    let mut install = cargo_command(workspace, ["install", "--locked", "--root"]);
+    let mut install = workspace.cargo(["install", "--locked", "--root"]);
     install.arg(&tools).args(["--version", tool.version, tool.package]);
     // Apart from the workspace's target: other profiles, other features, kept for the next try.
     install.env("CARGO_TARGET_DIR", workspace.target().join("tools"));
@@ -69,6 +68,19 @@ pub(crate) fn typos(workspace: &Workspace) -> Result<PathBuf> {
     }
 }
 
+/// What the C parts of the server (database, allocator, cryptography) are built with.
+pub(crate) fn c_toolchain() -> Result<()> {
+    let missing = || ["cc", "make"].into_iter().find(|name| find_program(name).is_none());
+    if let Some(program) = missing() {
+        println!("    `{program}` is missing");
+        apt_install("build-essential")?;
+    }
+    match missing() {
+        Some(program) => bail!("`{program}` is missing though build-essential is installed"),
+        None => Ok(()),
+    }
+}
+
 /// Whether `cargo nextest` can be used.
 pub(crate) fn has_nextest() -> bool {
     find_program("cargo-nextest").is_some()
@@ -97,22 +109,27 @@ pub(crate) fn chromium() -> Result<PathBuf> {
     if let Some(found) = find_chromium() {
         return Ok(found);
     }
-    let advice =
-        "install a Chromium (Debian: `apt-get install chromium`) or set CHROMIUM to its path";
+    println!("    no browser for the end-to-end tests; CHROMIUM may name one");
+    apt_install("chromium")?;
+    find_chromium().context("apt-get installed chromium, but it is not on the PATH")
+}
+
+/// Installs a Debian package where we may, or says what to install.
+fn apt_install(package: &str) -> Result<()> {
+    let advice = format!("install it yourself (Debian: `apt-get install {package}`)");
     let is_root = process::capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     if !is_root || find_program("apt-get").is_none() {
-        bail!("no browser for the end-to-end tests: {advice}");
+        bail!("{package} is missing and only root can install it: {advice}");
     }
-    println!("    installing chromium with apt-get (once)");
+    println!("    installing {package} with apt-get (once)");
     let apt = |args: &[&str]| {
         process::run(
             Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(args),
         )
     };
     apt(&["update"])
-        .and_then(|()| apt(&["install", "-y", "--no-install-recommends", "chromium"]))
-        .context(advice)?;
-    find_chromium().with_context(|| format!("apt-get left no browser: {advice}"))
+        .and_then(|()| apt(&["install", "-y", "--no-install-recommends", package]))
+        .with_context(|| advice.clone())
 }
 
 fn find_chromium() -> Option<PathBuf> {

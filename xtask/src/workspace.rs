@@ -1,8 +1,9 @@
 //! Where things are: the root, the target folder, the tools folder.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -50,6 +51,17 @@ impl Workspace {
     /// Programs that the gate needs and that are not part of the Rust toolchain; ignored by git.
     pub(crate) fn tools(&self) -> PathBuf {
         self.root.join(".tools")
+    }
+
+    /// `cargo` with arguments, in the root.
+    pub(crate) fn cargo<I, S>(&self, args: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new(cargo());
+        command.current_dir(&self.root).args(args);
+        command
     }
 
     /// `target/release/<name>`.

@@ -39,7 +39,7 @@ const FILES: [(&str, &str); 3] = [
     ("crates/mynah-hub/clippy.toml", "use tokio::time::Instant, which tests can pause"),
 ];
 
-/// Each file must be what [`write`] would write.
+/// Each file must be what [`write()`] would write.
 pub(super) fn check(root: &Path) -> Result<Vec<Violation>> {
     let base = read_base(root)?;
     let mut violations = Vec::new();

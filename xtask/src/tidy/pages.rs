@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Violation;
 
@@ -49,8 +49,7 @@ pub(super) fn check(root: &Path, files: &[String]) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
     let machine = machine_paths(root);
     for path in files.iter().filter(|path| TEXT.iter().any(|end| path.ends_with(end))) {
-        let text =
-            fs::read_to_string(root.join(path)).with_context(|| format!("reading {path}"))?;
+        let text = super::read(root, path)?;
         if path.ends_with("package-lock.json") {
             violations.extend(lock_hosts(path, &text));
             continue;

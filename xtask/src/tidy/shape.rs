@@ -23,13 +23,25 @@ pub(super) fn check(source: &Source) -> Vec<Violation> {
 
 fn file_size(source: &Source) -> Option<Violation> {
     let lines = source.lines().filter(|line| !line.is_test).count();
-    (lines > FILE_LINES_MAX).then(|| Violation {
-        path: source.path.clone(),
+    (lines > FILE_LINES_MAX).then(|| too_long(&source.path, lines))
+}
+
+/// TypeScript and JavaScript files, which are not otherwise read here.
+pub(super) fn check_script(path: &str, text: &str) -> Option<Violation> {
+    let is_made = text.lines().take(3).any(|line| line.to_lowercase().contains("generated"));
+    let is_test = path.contains(".test.");
+    let lines = text.lines().count();
+    (!is_made && !is_test && lines > FILE_LINES_MAX).then(|| too_long(path, lines))
+}
+
+fn too_long(path: &str, lines: usize) -> Violation {
+    Violation {
+        path: path.to_owned(),
         line: FILE_LINES_MAX,
         rule: "file size",
         problem: format!("{lines} lines outside tests, at most {FILE_LINES_MAX}"),
         fix: "split it by what changes together",
-    })
+    }
 }
 
 fn ports(source: &Source) -> Vec<Violation> {
@@ -114,6 +126,14 @@ mod tests {
         tested.push_str(&"    fn b() {}\n".repeat(50));
         tested.push_str("}\n");
         assert!(rules("crates/a/src/lib.rs", &tested).is_empty());
+    }
+
+    #[test]
+    fn long_scripts_are_found() {
+        let long = "let a;\n".repeat(601);
+        assert!(check_script("web/src/a.tsx", &long).is_some());
+        assert!(check_script("web/src/a.test.tsx", &long).is_none());
+        assert!(check_script("web/src/a.ts", &format!("// Generated\n{long}")).is_none());
     }
 
     fn port(methods: usize) -> String {
