@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::stats::SharedStats;
 use crate::{
-    Class, Close, CloseEach, CloseReason, Frame, HubConfig, HubStats, NewSession, PollReply,
-    Publication, SessionId, Shard, Start, TcpSocket, Topic,
+    Class, Close, CloseEach, CloseReason, Dialect, Frame, HubConfig, HubStats, NewSession,
+    PollReply, Publication, SessionId, Shard, Start, TcpSocket, Topic,
 };
 
 mod task;
@@ -89,29 +89,35 @@ impl Hub {
         self.tell(id, Command::Send { id, frame, class }).await;
     }
 
-    /// Subscribes a session; again is harmless, and [`Start::Held`] holds a live subscription.
-    pub async fn subscribe(&self, id: SessionId, topic: Topic, start: Start) {
-        self.tell(id, Command::Subscribe { id, topic, start }).await;
+    /// Subscribes a session in one dialect; again is harmless, and [`Start::Held`] holds a live
+    /// subscription.
+    pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic, start: Start) {
+        self.tell(id, Command::Subscribe { id, dialect, topic, start }).await;
     }
 
     /// Subscribes a session to many topics with one command.
-    pub async fn subscribe_many(&self, id: SessionId, topics: Vec<(Topic, Start)>) {
-        self.tell(id, Command::SubscribeMany { id, topics }).await;
+    pub async fn subscribe_many(
+        &self,
+        id: SessionId,
+        dialect: Dialect,
+        topics: Vec<(Topic, Start)>,
+    ) {
+        self.tell(id, Command::SubscribeMany { id, dialect, topics }).await;
     }
 
     /// Makes a held subscription live: what was kept with `seq` above `after_seq` goes out in
     /// order, the rest is dropped, and from then on so is what is not above the last delivered.
-    pub async fn release(&self, id: SessionId, topic: Topic, after_seq: u64) {
-        self.tell(id, Command::Release { id, topic, after_seq }).await;
+    pub async fn release(&self, id: SessionId, dialect: Dialect, topic: Topic, after_seq: u64) {
+        self.tell(id, Command::Release { id, dialect, topic, after_seq }).await;
     }
 
-    /// Ends a subscription.
-    pub async fn unsubscribe(&self, id: SessionId, topic: Topic) {
-        self.tell(id, Command::Unsubscribe { id, topic }).await;
+    /// Ends subscriptions of a session in one dialect.
+    pub async fn unsubscribe(&self, id: SessionId, dialect: Dialect, topics: Vec<Topic>) {
+        self.tell(id, Command::Unsubscribe { id, dialect, topics }).await;
     }
 
-    /// Subscribes every session of `of`, in all shards, to `topic`, live: for example the sessions
-    /// of a user to a room.
+    /// Subscribes every session of `of`, in all shards, to `topic`, live and in the dialect it
+    /// hears `of` in: for example the sessions of a user to a room.
     pub async fn subscribe_members(&self, of: &Topic, topic: &Topic) {
         self.tell_all(|| Command::SubscribeMembers { of: of.clone(), topic: topic.clone() }).await;
     }

@@ -39,7 +39,7 @@ pub enum Link<S> {
 
 /// What a shard needs to know about a session that begins.
 pub struct NewSession<S> {
-    /// Which spelling of publications it gets.
+    /// Whose keepalive and farewell it gets. What it hears is spelled as each subscription says.
     pub dialect: Dialect,
     /// How its frames leave.
     pub link: Link<S>,

@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::Topic;
 use crate::arena::{Arena, NIL};
 use crate::send_queue::FrameList;
+use crate::{Dialect, Topic};
 
 /// From this many topics on a session's subscriptions are also in the map.
 const WALKED_MAX: u32 = 16;
@@ -17,6 +17,8 @@ const WALKED_MAX: u32 = 16;
 pub(crate) struct Subscription {
     pub(crate) session: u32,
     pub(crate) topic: u32,
+    /// In which spelling; one session may hear a topic in several.
+    pub(crate) dialect: Dialect,
     /// Publications kept back; `None` once live.
     pub(crate) held: Option<FrameList>,
     /// The highest `seq` delivered.
@@ -61,8 +63,8 @@ pub(crate) struct Topics {
     names: HashMap<Topic, u32>,
     topics: Arena<TopicState>,
     subscriptions: Arena<Subscription>,
-    /// (session, topic) → subscription, for sessions with many.
-    wide: HashMap<(u32, u32), u32>,
+    /// (session, topic, dialect) → subscription, for sessions with many.
+    wide: HashMap<(u32, u32, Dialect), u32>,
 }
 
 impl Topics {
@@ -101,14 +103,19 @@ impl Topics {
         self.subscriptions.get_mut(subscription)
     }
 
-    /// The subscription of a session to a topic.
-    pub(crate) fn lookup(&self, session: u32, list: TopicList, topic: u32) -> Option<u32> {
+    /// The subscription of a session to a topic in a dialect.
+    pub(crate) fn lookup(
+        &self,
+        session: u32,
+        list: TopicList,
+        (topic, dialect): (u32, Dialect),
+    ) -> Option<u32> {
         if list.len > WALKED_MAX {
-            return self.wide.get(&(session, topic)).copied();
+            return self.wide.get(&(session, topic, dialect)).copied();
         }
         let mut index = list.first;
         while let Some(subscription) = self.subscriptions.get(index) {
-            if subscription.topic == topic {
+            if subscription.topic == topic && subscription.dialect == dialect {
                 return Some(index);
             }
             index = subscription.next_topic;
@@ -117,7 +124,12 @@ impl Topics {
     }
 
     /// Adds a subscription that must not be there yet.
-    pub(crate) fn add(&mut self, session: u32, list: &mut TopicList, name: &Topic) -> u32 {
+    pub(crate) fn add(
+        &mut self,
+        session: u32,
+        list: &mut TopicList,
+        (name, dialect): (&Topic, Dialect),
+    ) -> u32 {
         let topic = self.find(name).unwrap_or_else(|| {
             let state = TopicState { name: name.clone(), first: NIL, members: 0 };
             let index = self.topics.insert(state);
@@ -128,6 +140,7 @@ impl Topics {
         let index = self.subscriptions.insert(Subscription {
             session,
             topic,
+            dialect,
             held: None,
             last_seq: 0,
             next_member,
@@ -149,7 +162,7 @@ impl Topics {
         if list.len == WALKED_MAX + 1 {
             self.map_all(session, *list);
         } else if list.len > WALKED_MAX {
-            self.wide.insert((session, topic), index);
+            self.wide.insert((session, topic, dialect), index);
         }
         index
     }
@@ -158,7 +171,7 @@ impl Topics {
     pub(crate) fn remove(&mut self, list: &mut TopicList, subscription: u32) -> Option<FrameList> {
         let gone = self.subscriptions.remove(subscription)?;
         if list.len > WALKED_MAX {
-            self.wide.remove(&(gone.session, gone.topic));
+            self.wide.remove(&(gone.session, gone.topic, gone.dialect));
         }
         if list.len == WALKED_MAX + 1 {
             self.unmap_all(gone.session, list.first);
@@ -200,7 +213,7 @@ impl Topics {
     fn map_all(&mut self, session: u32, list: TopicList) {
         let mut index = list.first;
         while let Some(subscription) = self.subscriptions.get(index) {
-            self.wide.insert((session, subscription.topic), index);
+            self.wide.insert((session, subscription.topic, subscription.dialect), index);
             index = subscription.next_topic;
         }
     }
@@ -208,7 +221,7 @@ impl Topics {
     /// Takes the subscriptions from `index` on out of the map.
     fn unmap_all(&mut self, session: u32, mut index: u32) {
         while let Some(subscription) = self.subscriptions.get(index) {
-            self.wide.remove(&(session, subscription.topic));
+            self.wide.remove(&(session, subscription.topic, subscription.dialect));
             index = subscription.next_topic;
         }
     }
@@ -237,7 +250,7 @@ mod tests {
         let mut lists = [TopicList::EMPTY; 3];
         let name = Topic::new("room");
         let added: Vec<u32> = (0..3)
-            .map(|session| topics.add(session, &mut lists[session as usize], &name))
+            .map(|session| topics.add(session, &mut lists[session as usize], (&name, Dialect(0))))
             .collect();
         assert_eq!(members(&topics, "room"), [0, 1, 2]);
         topics.remove(&mut lists[1], added[1]);
@@ -254,11 +267,11 @@ mod tests {
         let mut list = TopicList::EMPTY;
         let names: Vec<Topic> = (0..40).map(|i| Topic::new(format!("t{i}"))).collect();
         let found = |topics: &Topics, list, name: &Topic| {
-            topics.find(name).and_then(|topic| topics.lookup(7, list, topic))
+            topics.find(name).and_then(|topic| topics.lookup(7, list, (topic, Dialect(0))))
         };
         for (i, name) in names.iter().enumerate() {
             assert_eq!(found(&topics, list, name), None);
-            topics.add(7, &mut list, name);
+            topics.add(7, &mut list, (name, Dialect(0)));
             for known in &names[..=i] {
                 assert!(found(&topics, list, known).is_some());
             }

@@ -43,7 +43,7 @@ fn shard_with(members: usize, topic: &Topic) -> Shard<Sink> {
             pulse: Pulse::default(),
         };
         let id = shard.attach(new).ok().expect("the shard has room");
-        shard.subscribe(id, topic, Start::Live);
+        shard.subscribe(id, Dialect(0), topic, Start::Live);
     }
     shard
 }
@@ -110,10 +110,10 @@ fn a_session_in_four_topics_costs_less_than_600_bytes() {
             };
             let id = shard.attach(new).ok().expect("the shard has room");
             let own = Topic::new(format!("user:0198c5a0-0000-7000-8000-{member:012}"));
-            shard.subscribe(id, &own, Start::Live);
+            shard.subscribe(id, Dialect(0), &own, Start::Live);
             for step in 1..4 {
                 let room = &rooms[(member + step * 7) % rooms.len()];
-                shard.subscribe(id, room, Start::Live);
+                shard.subscribe(id, Dialect(0), room, Start::Live);
             }
         }
     });

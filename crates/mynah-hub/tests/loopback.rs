@@ -54,7 +54,7 @@ impl Bench {
     async fn subscribed(&self, topic: &str) -> (SessionId, TcpStream, TcpSocket) {
         let (client, server) = self.pair().await;
         let id = self.attach(Link::Stream(Arc::clone(&server))).await.unwrap();
-        self.hub.subscribe(id, Topic::new(topic), Start::Live).await;
+        self.hub.subscribe(id, Dialect(0), Topic::new(topic), Start::Live).await;
         (id, client, server)
     }
 
@@ -152,7 +152,7 @@ async fn close_sends_the_last_frame_and_ends_both_directions() {
 async fn a_session_moves_from_polling_to_a_stream() {
     let bench = Bench::new(HubConfig::default()).await;
     let id = bench.attach(Link::Polling).await.unwrap();
-    bench.hub.subscribe(id, Topic::new("room"), Start::Live).await;
+    bench.hub.subscribe(id, Dialect(0), Topic::new("room"), Start::Live).await;
     let (reply, answer) = oneshot::channel();
     bench.hub.poll(id, reply).await;
     bench.publish("room", 1, Bytes::from_static(b"<1>")).await;

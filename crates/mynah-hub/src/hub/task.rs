@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{AttachError, UpgradeError};
 use crate::stats::SharedStats;
 use crate::{
-    Class, Close, CloseEach, CloseReason, Frame, NewSession, PollReply, Publication, SessionId,
-    Shard, Start, TcpSocket, Topic,
+    Class, Close, CloseEach, CloseReason, Dialect, Frame, NewSession, PollReply, Publication,
+    SessionId, Shard, Start, TcpSocket, Topic,
 };
 
 /// Commands taken before sockets are written; what coalesces under load.
@@ -25,10 +25,10 @@ type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 pub(super) enum Command {
     Attach { new: NewSession<TcpSocket>, reply: Reply<SessionId, AttachError> },
     Send { id: SessionId, frame: Frame, class: Class },
-    Subscribe { id: SessionId, topic: Topic, start: Start },
-    SubscribeMany { id: SessionId, topics: Vec<(Topic, Start)> },
-    Release { id: SessionId, topic: Topic, after_seq: u64 },
-    Unsubscribe { id: SessionId, topic: Topic },
+    Subscribe { id: SessionId, dialect: Dialect, topic: Topic, start: Start },
+    SubscribeMany { id: SessionId, dialect: Dialect, topics: Vec<(Topic, Start)> },
+    Release { id: SessionId, dialect: Dialect, topic: Topic, after_seq: u64 },
+    Unsubscribe { id: SessionId, dialect: Dialect, topics: Vec<Topic> },
     SubscribeMembers { of: Topic, topic: Topic },
     UnsubscribeMembers { of: Topic, topic: Topic },
     Publish(Publication),
@@ -90,14 +90,22 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
     match command {
         Command::Attach { new, reply } => attach(shard, new, reply),
         Command::Send { id, frame, class } => shard.send(id, frame, class),
-        Command::Subscribe { id, topic, start } => shard.subscribe(id, &topic, start),
-        Command::SubscribeMany { id, topics } => {
+        Command::Subscribe { id, dialect, topic, start } => {
+            shard.subscribe(id, dialect, &topic, start);
+        }
+        Command::SubscribeMany { id, dialect, topics } => {
             for (topic, start) in topics {
-                shard.subscribe(id, &topic, start);
+                shard.subscribe(id, dialect, &topic, start);
             }
         }
-        Command::Release { id, topic, after_seq } => shard.release(id, &topic, after_seq),
-        Command::Unsubscribe { id, topic } => shard.unsubscribe(id, &topic),
+        Command::Release { id, dialect, topic, after_seq } => {
+            shard.release(id, dialect, &topic, after_seq);
+        }
+        Command::Unsubscribe { id, dialect, topics } => {
+            for topic in &topics {
+                shard.unsubscribe(id, dialect, topic);
+            }
+        }
         Command::SubscribeMembers { of, topic } => shard.subscribe_members(&of, &topic),
         Command::UnsubscribeMembers { of, topic } => shard.unsubscribe_members(&of, &topic),
         Command::Publish(publication) => shard.publish(&publication),

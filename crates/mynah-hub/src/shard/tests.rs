@@ -149,7 +149,7 @@ impl House {
 
     fn subscribed(&mut self, room: usize, topic: &str) -> (SessionId, FakeSocket) {
         let (id, socket) = self.stream(room);
-        self.shard.subscribe(id, &Topic::new(topic), Start::Live);
+        self.shard.subscribe(id, Dialect(0), &Topic::new(topic), Start::Live);
         (id, socket)
     }
 

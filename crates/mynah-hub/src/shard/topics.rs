@@ -1,15 +1,17 @@
 //! Subscribing, publishing, holding back and releasing.
 
 use super::{
-    Amount, CloseEach, CloseReason, FrameList, NIL, Publication, Queued, SessionId, Shard, Socket,
-    Start, Topic,
+    Amount, CloseEach, CloseReason, Dialect, FrameList, NIL, Publication, Queued, SessionId, Shard,
+    Socket, Start, Topic,
 };
 
 impl<S: Socket> Shard<S> {
-    /// Subscribes a session; again is harmless, and [`Start::Held`] holds a live subscription.
-    pub fn subscribe(&mut self, id: SessionId, topic: &Topic, start: Start) {
+    /// Subscribes a session in one dialect; again is harmless, and [`Start::Held`] holds a live
+    /// subscription.
+    pub fn subscribe(&mut self, id: SessionId, dialect: Dialect, topic: &Topic, start: Start) {
         let Some(list) = self.open(id).map(|session| session.topics) else { return };
-        let known = self.topics.find(topic).and_then(|t| self.topics.lookup(id.slot, list, t));
+        let found = self.topics.find(topic);
+        let known = found.and_then(|t| self.topics.lookup(id.slot, list, (t, dialect)));
         let index = if let Some(index) = known {
             index
         } else {
@@ -22,7 +24,7 @@ impl<S: Socket> Shard<S> {
             else {
                 return;
             };
-            self.topics.add(id.slot, &mut session.topics, topic)
+            self.topics.add(id.slot, &mut session.topics, (topic, dialect))
         };
         if start == Start::Held
             && let Some(subscription) = self.topics.get_mut(index)
@@ -32,10 +34,10 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Ends a subscription; what it held back is dropped.
-    pub fn unsubscribe(&mut self, id: SessionId, topic: &Topic) {
+    pub fn unsubscribe(&mut self, id: SessionId, dialect: Dialect, topic: &Topic) {
         let Some(list) = self.open(id).map(|session| session.topics) else { return };
         if let Some(topic) = self.topics.find(topic)
-            && let Some(index) = self.topics.lookup(id.slot, list, topic)
+            && let Some(index) = self.topics.lookup(id.slot, list, (topic, dialect))
         {
             self.remove_subscription(id.slot, index);
         }
@@ -44,10 +46,10 @@ impl<S: Socket> Shard<S> {
     /// Makes a held subscription live: kept publications above `after_seq` (and those without a
     /// `seq`) are queued in order, the others dropped. From then on a publication is delivered
     /// only if its `seq` is above the last delivered.
-    pub fn release(&mut self, id: SessionId, topic: &Topic, after_seq: u64) {
+    pub fn release(&mut self, id: SessionId, dialect: Dialect, topic: &Topic, after_seq: u64) {
         let Some(list) = self.open(id).map(|session| session.topics) else { return };
         let Some(topic) = self.topics.find(topic) else { return };
-        let Some(index) = self.topics.lookup(id.slot, list, topic) else { return };
+        let Some(index) = self.topics.lookup(id.slot, list, (topic, dialect)) else { return };
         let Some(subscription) = self.topics.get_mut(index) else { return };
         let mut held = subscription.held.take().unwrap_or(FrameList::EMPTY);
         let mut last_seq = subscription.last_seq.max(after_seq);
@@ -84,9 +86,9 @@ impl<S: Socket> Shard<S> {
             let member = index;
             // Read first: a full queue may end the session and with it this subscription.
             index = subscription.next_member();
-            let slot = subscription.session;
+            let (slot, dialect) = (subscription.session, subscription.dialect);
             if subscription.held.is_some() {
-                self.hold(member, slot, publication);
+                self.hold(member, (slot, dialect), publication);
                 continue;
             }
             if let Some(seq) = publication.seq {
@@ -96,7 +98,7 @@ impl<S: Socket> Shard<S> {
                 }
                 subscription.last_seq = seq;
             }
-            if let Some(queued) = self.spell(slot, publication) {
+            if let Some(queued) = self.spell((slot, dialect), publication) {
                 self.enqueue(slot, queued);
             }
         }
@@ -116,14 +118,16 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Subscribes every session of `of` to `topic`, live.
+    /// Subscribes every session of `of` to `topic`, live, in the dialect it hears `of` in.
     pub fn subscribe_members(&mut self, of: &Topic, topic: &Topic) {
-        self.for_members(of, |shard, id| shard.subscribe(id, topic, Start::Live));
+        self.for_members(of, |shard, id, dialect| {
+            shard.subscribe(id, dialect, topic, Start::Live);
+        });
     }
 
     /// Ends the subscription to `topic` of every session of `of`.
     pub fn unsubscribe_members(&mut self, of: &Topic, topic: &Topic) {
-        self.for_members(of, |shard, id| shard.unsubscribe(id, topic));
+        self.for_members(of, |shard, id, dialect| shard.unsubscribe(id, dialect, topic));
     }
 
     /// How many sessions subscribe to a topic.
@@ -131,30 +135,34 @@ impl<S: Socket> Shard<S> {
         self.topics.find(topic).map_or(0, |topic| self.topics.members(topic) as usize)
     }
 
-    fn for_members(&mut self, of: &Topic, mut act: impl FnMut(&mut Self, SessionId)) {
+    fn for_members(&mut self, of: &Topic, mut act: impl FnMut(&mut Self, SessionId, Dialect)) {
         let Some(of) = self.topics.find(of) else { return };
         let mut index = self.topics.first_member(of);
         while let Some(subscription) = self.topics.get_mut(index) {
             index = subscription.next_member();
-            let slot = subscription.session;
+            let (slot, dialect) = (subscription.session, subscription.dialect);
             let id = self.id_of(slot);
-            act(self, id);
+            act(self, id, dialect);
         }
     }
 
-    /// The publication in the session's dialect; `None` if it has none or is the exception.
-    fn spell(&self, slot: u32, publication: &Publication) -> Option<Queued> {
+    /// The publication in a subscription's dialect; `None` if it has no spelling or is the exception.
+    fn spell(&self, (slot, dialect): (u32, Dialect), publication: &Publication) -> Option<Queued> {
         if publication.except.is_some_and(|id| id.slot == slot && id == self.id_of(slot)) {
             return None;
         }
-        let session = self.slots.get(slot as usize)?.session.as_ref()?;
-        let frame = publication.frames.get(session.dialect)?.clone();
+        let frame = publication.frames.get(dialect)?.clone();
         Some(Queued { frame, class: publication.class, seq: publication.seq })
     }
 
     /// Keeps a publication back. It counts towards the session's bounds.
-    fn hold(&mut self, subscription: u32, slot: u32, publication: &Publication) {
-        let Some(queued) = self.spell(slot, publication) else { return };
+    fn hold(
+        &mut self,
+        subscription: u32,
+        (slot, dialect): (u32, Dialect),
+        publication: &Publication,
+    ) {
+        let Some(queued) = self.spell((slot, dialect), publication) else { return };
         let more = Amount::of(&queued.frame);
         if !self.make_room(slot, more, queued.class) {
             return;

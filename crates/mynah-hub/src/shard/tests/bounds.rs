@@ -98,7 +98,7 @@ fn a_reader_that_keeps_up_is_not_slow_however_long_the_batch() {
 fn held_publications_count_towards_the_bound() {
     let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
     let (id, _socket) = house.stream(ALL);
-    house.shard.subscribe(id, &Topic::new("room"), Start::Held);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
     house.state("room", 1, "x");
     for seq in 1..=3 {
         house.publish("room", Some(seq), "x");
@@ -186,7 +186,7 @@ fn an_old_id_never_reaches_the_session_that_uses_its_slot() {
     assert_ne!(new, old);
     house.send(old, "lost");
     house.close(old, None);
-    house.shard.unsubscribe(old, &Topic::new("room"));
+    house.shard.unsubscribe(old, Dialect(0), &Topic::new("room"));
     old_socket.give_room(ALL);
     house.publish("room", Some(1), "1");
     house.flush();
@@ -219,10 +219,10 @@ fn the_numbers_of_sessions_and_subscriptions_are_bounded() {
     let new =
         NewSession { dialect: Dialect(0), link: Link::Polling, events, pulse: Pulse::default() };
     assert!(house.shard.attach(new).is_err());
-    house.shard.subscribe(id, &Topic::new("b"), Start::Live);
-    house.shard.subscribe(id, &Topic::new("b"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("b"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("b"), Start::Live);
     assert_eq!(house.ends(), []);
-    house.shard.subscribe(id, &Topic::new("c"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("c"), Start::Live);
     assert_eq!(house.ends(), ended(id, CloseReason::TooManySubscriptions));
     assert_eq!(socket.text(), "<bye: too many subscriptions>");
 }

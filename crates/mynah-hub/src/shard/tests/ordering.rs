@@ -98,7 +98,7 @@ fn a_held_subscription_catches_up_without_gap_or_double() {
     let mut house = House::plain();
     let (id, socket) = house.stream(ALL);
     let topic = Topic::new("room");
-    house.shard.subscribe(id, &topic, Start::Held);
+    house.shard.subscribe(id, Dialect(0), &topic, Start::Held);
     for seq in 5..=8 {
         house.publish("room", Some(seq), &seq.to_string());
     }
@@ -109,7 +109,7 @@ fn a_held_subscription_catches_up_without_gap_or_double() {
     // The caller read up to 6 from the journal meanwhile.
     house.send(id, "5");
     house.send(id, "6");
-    house.shard.release(id, &topic, 6);
+    house.shard.release(id, Dialect(0), &topic, 6);
     for seq in 7..=9 {
         house.publish("room", Some(seq), &seq.to_string());
     }
@@ -124,9 +124,9 @@ fn releasing_beyond_what_was_held_drops_it_all() {
     let mut house = House::plain();
     let (id, socket) = house.stream(ALL);
     let topic = Topic::new("room");
-    house.shard.subscribe(id, &topic, Start::Held);
+    house.shard.subscribe(id, Dialect(0), &topic, Start::Held);
     house.publish("room", Some(5), "5");
-    house.shard.release(id, &topic, 9);
+    house.shard.release(id, Dialect(0), &topic, 9);
     house.publish("room", Some(9), "9");
     house.publish("room", Some(10), "10");
     house.flush();
@@ -138,10 +138,10 @@ fn a_live_subscription_can_be_held_again() {
     let mut house = House::plain();
     let (id, socket) = house.subscribed(ALL, "room");
     house.publish("room", Some(1), "1");
-    house.shard.subscribe(id, &Topic::new("room"), Start::Held);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
     house.publish("room", Some(2), "2");
     house.publish("room", Some(3), "3");
-    house.shard.release(id, &Topic::new("room"), 2);
+    house.shard.release(id, Dialect(0), &Topic::new("room"), 2);
     house.flush();
     assert_eq!(socket.text(), "<1><3>");
 }
@@ -150,9 +150,9 @@ fn a_live_subscription_can_be_held_again() {
 fn leaving_a_topic_drops_what_it_held() {
     let mut house = House::plain();
     let (id, socket) = house.stream(ALL);
-    house.shard.subscribe(id, &Topic::new("room"), Start::Held);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
     house.publish("room", Some(1), "1");
-    house.shard.unsubscribe(id, &Topic::new("room"));
+    house.shard.unsubscribe(id, Dialect(0), &Topic::new("room"));
     house.publish("room", Some(2), "2");
     house.flush();
     assert_eq!(socket.text(), "");

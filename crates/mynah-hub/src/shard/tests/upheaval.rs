@@ -96,10 +96,10 @@ impl Life {
         let topic = Topic::new(format!("t{}", self.dice.roll(TOPICS)));
         let shard = &mut self.house.shard;
         match choice {
-            11..=12 => shard.subscribe(id, &topic, Start::Live),
-            13 => shard.subscribe(id, &topic, Start::Held),
-            14 => shard.release(id, &topic, self.dice.roll(20)),
-            15 => shard.unsubscribe(id, &topic),
+            11..=12 => shard.subscribe(id, Dialect(0), &topic, Start::Live),
+            13 => shard.subscribe(id, Dialect(0), &topic, Start::Held),
+            14 => shard.release(id, Dialect(0), &topic, self.dice.roll(20)),
+            15 => shard.unsubscribe(id, Dialect(0), &topic),
             16 => shard.send(id, frame("d"), Class::Durable),
             17 | 18 => {
                 if let Some(socket) = socket {
