@@ -1,3 +1,20 @@
-//! The doors of Mynah.
+//! The doors of Mynah and what they stand on: identity, passwords, HTTP, and the web page.
+//!
+//! A door translates its own words into calls of `mynah_domain::chat::Chat` and
+//! `mynah_domain::account::Accounts` and translates the facts back; it decides nothing. What this crate
+//! deliberately lacks: SQL, fan-out and wire formats of its own (they live in `mynah-store`,
+//! `mynah-hub` and `mynah-protocol`).
+//!
+//! Entry points: [`http::public_router`] and [`http::admin_router`] over a [`state::House`].
+
+pub mod health;
+//pub mod http;
+pub mod identity;
+pub mod live;
+pub mod metrics;
+pub mod passwords;
+pub mod rate;
+pub mod sockets;
+pub mod state;
 pub mod time_text;
-pub mod vocabulary;
+pub mod views;

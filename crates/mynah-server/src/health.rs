@@ -1,0 +1,80 @@
+//! Whether this process should get traffic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mynah_domain::ports::JournalStore;
+use tokio::sync::Mutex;
+
+/// How long the outcome of a probe is used again.
+const PROBE_TTL: Duration = Duration::from_secs(1);
+/// How long a probe may take before it counts as failed.
+const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// State of the process, for load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Takes traffic.
+    Ready,
+    /// Is shutting down: finish what runs, send nothing new.
+    Draining,
+    /// The store does not answer.
+    StoreDown,
+}
+
+/// Probes the store and knows whether the process drains.
+pub struct Health {
+    journal: Arc<dyn JournalStore>,
+    draining: AtomicBool,
+    /// The last probe; the lock also makes concurrent callers share one probe.
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Health {
+    /// Puts the probes on the store.
+    pub fn new(journal: Arc<dyn JournalStore>) -> Self {
+        Self { journal, draining: AtomicBool::new(false), last: Mutex::new(None) }
+    }
+
+    /// Says from now on that no new traffic is wanted.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The state now; the store is asked at most once a second.
+    pub async fn readiness(&self) -> Readiness {
+        if self.is_draining() {
+            return Readiness::Draining;
+        }
+        let mut last = self.last.lock().await;
+        let store_up = match *last {
+            Some((at, up)) if at.elapsed() < PROBE_TTL => up,
+            Some(_) | None => {
+                let up = self.probe().await;
+                *last = Some((Instant::now(), up));
+                up
+            }
+        };
+        if store_up { Readiness::Ready } else { Readiness::StoreDown }
+    }
+
+    async fn probe(&self) -> bool {
+        match tokio::time::timeout(PROBE_PATIENCE, self.journal.probe()).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the store's probe failed");
+                false
+            }
+            Err(_late) => {
+                tracing::warn!("the store's probe took too long");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Password hashing in a pool of fixed size.
+//!
+//! One argon2id computation takes some 20 ms and its memory; what bounds both is the number of threads
+//! and the length of the queue, not the number of people signing in. What does not fit is refused at once
+//! with [`AccountError::Busy`].
+
+use std::sync::Arc;
+
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+use argon2::{Algorithm, Argon2, Params, Version};
+use async_trait::async_trait;
+use mynah_domain::account::AccountError;
+use mynah_domain::ports::{PasswordHasher, StoreError};
+use tokio::sync::Semaphore;
+
+/// Cost of a hash and size of the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordRules {
+    /// Memory of one computation, in KiB.
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub passes: u32,
+    /// Computations at once.
+    pub threads: usize,
+    /// Computations that may wait.
+    pub queue_max: usize,
+}
+
+impl Default for PasswordRules {
+    /// OWASP's first choice for argon2id (19 MiB, 2 passes), 2 threads, 64 waiting.
+    fn default() -> Self {
+        Self { memory_kib: 19 * 1024, passes: 2, threads: 2, queue_max: 64 }
+    }
+}
+
+/// Hashes and checks passwords with argon2id (RFC 9106).
+pub struct PasswordPool {
+    argon2: Argon2<'static>,
+    /// Hash of nothing in particular, with the same parameters: what unknown users are checked against.
+    dummy: Arc<str>,
+    /// Places in the pool and its queue.
+    places: Arc<Semaphore>,
+    /// Places in the pool.
+    running: Arc<Semaphore>,
+}
+
+impl PasswordPool {
+    /// Starts a pool.
+    ///
+    /// # Errors
+    /// A text naming what argon2 refuses about the parameters.
+    pub fn new(rules: PasswordRules) -> Result<Self, String> {
+        let params = Params::new(rules.memory_kib, rules.passes, 1, None)
+            .map_err(|error| format!("password hashing: {error}"))?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let dummy = hash(&argon2, "no such user").map_err(|error| error.to_string())?;
+        let threads = rules.threads.max(1);
+        Ok(Self {
+            argon2,
+            dummy: dummy.into(),
+            places: Arc::new(Semaphore::new(threads + rules.queue_max)),
+            running: Arc::new(Semaphore::new(threads)),
+        })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Argon2<'static>) -> Result<T, AccountError> + Send + 'static,
+    ) -> Result<T, AccountError> {
+        let place =
+            Arc::clone(&self.places).try_acquire_owned().map_err(|_full| AccountError::Busy)?;
+        let running =
+            Arc::clone(&self.running).acquire_owned().await.map_err(|_closed| AccountError::Busy)?;
+        let argon2 = self.argon2.clone();
+        // Both places move along: work whose caller went away still counts until it is done.
+        let worked = tokio::task::spawn_blocking(move || {
+            let result = work(&argon2);
+            drop((place, running));
+            result
+        });
+        worked.await.map_err(|error| failed(&error))?
+    }
+}
+
+#[async_trait]
+impl PasswordHasher for PasswordPool {
+    async fn hash(&self, password: String) -> Result<String, AccountError> {
+        self.run(move |argon2| hash(argon2, &password)).await
+    }
+
+    async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, AccountError> {
+        let known = hash.is_some();
+        let hash = hash.map_or_else(|| Arc::clone(&self.dummy), Arc::from);
+        let right = self
+            .run(move |argon2| Ok(argon2.verify_password(password.as_bytes(), &*hash).is_ok()))
+            .await?;
+        Ok(right && known)
+    }
+}
+
+fn hash(argon2: &Argon2<'_>, password: &str) -> Result<String, AccountError> {
+    let hash = argon2.hash_password(password.as_bytes()).map_err(|error| failed(&error))?;
+    Ok(hash.to_string())
+}
+
+fn failed(error: &dyn std::fmt::Display) -> AccountError {
+    AccountError::Store(StoreError::Unavailable(format!("password hashing: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(queue_max: usize) -> PasswordPool {
+        let rules = PasswordRules { memory_kib: 64, passes: 1, threads: 1, queue_max };
+        PasswordPool::new(rules).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_of_a_known_user_passes() {
+        let pool = pool(4);
+        let hash = pool.hash("correct horse".to_owned()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{hash}");
+        assert_ne!(hash, pool.hash("correct horse".to_owned()).await.unwrap());
+        assert!(pool.verify("correct horse".to_owned(), Some(hash.clone())).await.unwrap());
+        assert!(!pool.verify("correct  horse".to_owned(), Some(hash)).await.unwrap());
+        assert!(!pool.verify("x".to_owned(), Some("not a hash".to_owned())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_is_refused_even_with_the_dummy_password() {
+        assert!(!pool(4).verify("no such user".to_owned(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_the_queue_is_refused_at_once() {
+        let pool = pool(1);
+        let running = Arc::clone(&pool.running).acquire_owned().await.unwrap();
+        let waiting = pool.hash("first".to_owned());
+        tokio::pin!(waiting);
+        assert!(futures_util::future::poll_immediate(&mut waiting).await.is_none());
+        let also_waiting = pool.hash("second".to_owned());
+        tokio::pin!(also_waiting);
+        assert!(futures_util::future::poll_immediate(&mut also_waiting).await.is_none());
+        assert_eq!(pool.hash("third".to_owned()).await, Err(AccountError::Busy));
+        drop(running);
+        assert!(waiting.await.is_ok());
+        assert!(also_waiting.await.is_ok());
+    }
+}

@@ -1,0 +1,37 @@
+//! What every door gets.
+
+use std::sync::Arc;
+
+use mynah_domain::account::Accounts;
+use mynah_domain::chat::Chat;
+use tokio::sync::watch;
+
+use crate::health::Health;
+use crate::identity::Identity;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::rate::RateLimits;
+use crate::sockets::Sockets;
+
+/// Handles on everything a door may call; cloning copies handles only.
+#[derive(Clone)]
+pub struct House {
+    /// Rooms, messages, receipts, catch-up.
+    pub chat: Chat,
+    /// Accounts and sign-ins.
+    pub accounts: Accounts,
+    /// Access tokens.
+    pub identity: Arc<Identity>,
+    /// Typing and presence.
+    pub live: Live,
+    /// Live connections.
+    pub sockets: Sockets,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Rate limits.
+    pub limits: Arc<RateLimits>,
+    /// Probes.
+    pub health: Arc<Health>,
+    /// `pos` of the newest committed event; long polls of `/v1/sync` wait on it.
+    pub head: watch::Receiver<u64>,
+}
