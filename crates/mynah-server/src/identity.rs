@@ -144,10 +144,7 @@ impl Identity {
             accounts,
             clock,
             users: Cache::builder().max_capacity(PROFILES_MAX).time_to_live(PROFILE_TTL).build(),
-            sign_ins: Cache::builder()
-                .max_capacity(SIGN_INS_MAX)
-                .time_to_live(SIGN_IN_TTL)
-                .build(),
+            sign_ins: Cache::builder().max_capacity(SIGN_INS_MAX).time_to_live(SIGN_IN_TTL).build(),
         }
     }
 
@@ -166,8 +163,8 @@ impl Identity {
             iat: now.0.div_euclid(1_000),
             exp: now.0.div_euclid(1_000) + i64::from(self.access_ttl_s),
         };
-        let access = encode(&Header::new(Algorithm::HS256), &claims, &self.encoding)
-            .map_err(|error| {
+        let access =
+            encode(&Header::new(Algorithm::HS256), &claims, &self.encoding).map_err(|error| {
                 tracing::error!(%error, "signing an access token failed");
                 IdentityError::Unavailable
             })?;

@@ -8,7 +8,7 @@
 //! Entry points: [`http::public_router`] and [`http::admin_router`] over a [`state::House`].
 
 pub mod health;
-//pub mod http;
+pub mod http;
 pub mod identity;
 pub mod live;
 pub mod metrics;

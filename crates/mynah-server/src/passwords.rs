@@ -69,8 +69,10 @@ impl PasswordPool {
     ) -> Result<T, AccountError> {
         let place =
             Arc::clone(&self.places).try_acquire_owned().map_err(|_full| AccountError::Busy)?;
-        let running =
-            Arc::clone(&self.running).acquire_owned().await.map_err(|_closed| AccountError::Busy)?;
+        let running = Arc::clone(&self.running)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| AccountError::Busy)?;
         let argon2 = self.argon2.clone();
         // Both places move along: work whose caller went away still counts until it is done.
         let worked = tokio::task::spawn_blocking(move || {

@@ -151,9 +151,7 @@ impl RateLimits {
         };
         let cell = match cells.cells.get(key) {
             Some(cell) => cell,
-            None => cells
-                .cells
-                .get_with(key.into(), || Arc::new(RateLimiter::direct(cells.quota))),
+            None => cells.cells.get_with(key.into(), || Arc::new(RateLimiter::direct(cells.quota))),
         };
         cell.check().map_err(|not_until| {
             let wait = not_until.wait_time_from(self.clock.now());

@@ -94,8 +94,32 @@ impl TimeText {
         let (year, month, day) = civil(ms.div_euclid(DAY_MS));
         let rest = ms.rem_euclid(DAY_MS);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let [y0, y1, y2, y3, _, m0, m1, _, d0, d1, _, h0, h1, _, n0, n1, _, s0, s1, _, f0, f1, f2, _] =
-            &mut text;
+        let [
+            y0,
+            y1,
+            y2,
+            y3,
+            _,
+            m0,
+            m1,
+            _,
+            d0,
+            d1,
+            _,
+            h0,
+            h1,
+            _,
+            n0,
+            n1,
+            _,
+            s0,
+            s1,
+            _,
+            f0,
+            f1,
+            f2,
+            _,
+        ] = &mut text;
         [*y0, *y1] = pair(year / 100);
         [*y2, *y3] = pair(year % 100);
         [*m0, *m1] = pair(month);

@@ -59,9 +59,8 @@ pub(super) struct Bearer {
 /// [`IdentityError::Malformed`].
 pub(super) fn check_header(header: &Header) -> Result<(), IdentityError> {
     let typ = header.typ.as_deref();
-    let typ_fits = typ.is_none_or(|t| {
-        t.eq_ignore_ascii_case("JWT") || t.eq_ignore_ascii_case("at+jwt")
-    });
+    let typ_fits =
+        typ.is_none_or(|t| t.eq_ignore_ascii_case("JWT") || t.eq_ignore_ascii_case("at+jwt"));
     let names_key = header.jku.is_some()
         || header.jwk.is_some()
         || header.x5u.is_some()

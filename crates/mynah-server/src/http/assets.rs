@@ -1,0 +1,84 @@
+//! The web page, carried inside the binary.
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use rust_embed::RustEmbed;
+
+use super::error::{ApiError, InputError};
+
+/// The built page; empty when it was not built before the binary.
+#[derive(RustEmbed)]
+#[folder = "../../web/dist"]
+#[allow_missing = true]
+struct Page;
+
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+    img-src 'self' data:; connect-src 'self' ws: wss:; font-src 'self'; manifest-src 'self'; \
+    base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
+/// Build tools put a hash into the names of files under this folder.
+const HASHED: &str = "assets/";
+const ABSENT: &str = "The web page is not part of this build.\n\
+    Build it with `npm ci && npm run build` in web/, then build the binary again.\n\
+    The API is at /v1, its description at /openapi.json.\n";
+
+/// The page itself.
+pub(super) async fn index(headers: HeaderMap) -> Response {
+    file("index.html", &headers)
+        .unwrap_or_else(|| ([(CONTENT_TYPE, "text/plain; charset=utf-8")], ABSENT).into_response())
+}
+
+/// A file of the page, or the answer for paths that nothing serves.
+///
+/// # Errors
+/// `Cannot GET /nope`.
+pub(super) async fn file_or_missing(
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let path = uri.path();
+    let wants_file = method == Method::GET || method == Method::HEAD;
+    let found = wants_file.then(|| file(path.trim_start_matches('/'), &headers)).flatten();
+    found.ok_or_else(|| {
+        InputError::NoRoute { method: method.to_string(), path: path.to_owned() }.into()
+    })
+}
+
+fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
+    if path.contains("..") {
+        return None;
+    }
+    let file = Page::get(path)?;
+    let hash = file.metadata.sha256_hash();
+    let tag = hash.iter().take(8).fold(String::from("\""), |tag, byte| format!("{tag}{byte:02x}"));
+    let tag = format!("{tag}\"");
+    let cache =
+        if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let known = headers.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    let shared = [(ETAG, tag.as_str()), (CACHE_CONTROL, cache), (CONTENT_SECURITY_POLICY, CSP)];
+    if known.is_some_and(|known| known == "*" || known.contains(&tag)) {
+        return Some((StatusCode::NOT_MODIFIED, shared).into_response());
+    }
+    let kind = [(CONTENT_TYPE, content_type(path))];
+    Some((shared, kind, file.data.into_owned()).into_response())
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "webp" => "image/webp",
+        "woff2" => "font/woff2",
+        "json" | "map" => "application/json",
+        "webmanifest" => "application/manifest+json",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
