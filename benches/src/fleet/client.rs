@@ -1,0 +1,251 @@
+//! One client: Engine.IO 4 over WebSocket, Socket.IO 5, the default namespace in the `native` vocabulary.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Instant;
+
+use anyhow::Result;
+use memchr::memmem;
+use rustix::event::epoll;
+use rustix::io::{Errno, read};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, sockopt};
+
+use super::Dial;
+use super::counts::Counts;
+use crate::tally::Order;
+use crate::wire;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Upgrading,
+    Opening,
+    Ready,
+    Closed,
+}
+
+/// One message to be sent.
+pub(crate) struct Draft<'a> {
+    /// Acknowledgement id, unique in the fleet.
+    pub(crate) id: u64,
+    pub(crate) room_id: &'a str,
+    /// Makes client ids unique among fleets.
+    pub(crate) nonce: u64,
+    pub(crate) at_ns: u64,
+}
+
+pub(crate) struct Client {
+    socket: OwnedFd,
+    phase: Phase,
+    token: String,
+    pub(crate) room: u32,
+    pub(crate) receives: bool,
+    /// Distinct messages of its room.
+    pub(crate) received: u64,
+    pub(crate) order: Order,
+    dialled_ns: u64,
+    partial: Vec<u8>,
+    unsent: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn dial(dial: Dial, address: SocketAddr, now_ns: u64) -> Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket =
+            rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+            dial.target,
+            wire::KEY
+        );
+        Ok(Self {
+            socket,
+            phase: Phase::Upgrading,
+            token: dial.token,
+            room: dial.room,
+            receives: dial.receives,
+            received: 0,
+            order: Order::default(),
+            dialled_ns: now_ns,
+            partial: Vec::new(),
+            unsent: request.into_bytes(),
+        })
+    }
+
+    /// Registers (or changes) what the client waits for: always input, and room to write if it has unsent bytes.
+    pub(crate) fn watch(&self, epoll: &OwnedFd, index: usize, is_new: bool) -> Result<()> {
+        if self.phase == Phase::Closed {
+            return Ok(());
+        }
+        let mut interest = epoll::EventFlags::IN;
+        if self.must_flush() {
+            interest |= epoll::EventFlags::OUT;
+        }
+        let data = epoll::EventData::new_u64(index as u64);
+        if is_new {
+            epoll::add(epoll, self.socket.as_fd(), data, interest)?;
+        } else {
+            epoll::modify(epoll, self.socket.as_fd(), data, interest)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Ends all notices.
+    pub(crate) fn unwatch(&self, epoll: &OwnedFd) -> Result<()> {
+        Ok(epoll::delete(epoll, self.socket.as_fd())?)
+    }
+
+    pub(crate) fn must_flush(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    pub(crate) fn flush(&mut self, counts: &mut Counts) {
+        if self.unsent.is_empty() || self.phase == Phase::Closed {
+            return;
+        }
+        match send(&self.socket, &self.unsent, SendFlags::NOSIGNAL) {
+            Ok(count) if count == self.unsent.len() => self.unsent.clear(),
+            Ok(count) => drop(self.unsent.drain(..count)),
+            Err(Errno::AGAIN | Errno::INTR | Errno::NOTCONN) => {}
+            Err(error) => self.close(counts, "write failed", error.to_string().as_bytes()),
+        }
+    }
+
+    /// Appends one `message.send`.
+    pub(crate) fn compose(&mut self, draft: &Draft<'_>, scratch: &mut Vec<u8>) {
+        let Draft { id, room_id, nonce, at_ns } = draft;
+        scratch.clear();
+        // Writing to a vector cannot fail.
+        drop(write!(scratch, r#"42{id}["message.send",{{"roomId":"{room_id}","content":""#));
+        wire::push_text(*at_ns, self.room, scratch);
+        drop(write!(scratch, r#"","clientId":"b{nonce:x}-{id:x}"}}]"#));
+        wire::encode_masked(wire::TEXT, scratch, &mut self.unsent);
+    }
+
+    /// Reads once and handles every whole frame.
+    pub(crate) fn receive(
+        &mut self,
+        index: u32,
+        buffer: &mut [u8],
+        counts: &mut Counts,
+        started: Instant,
+    ) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        let count = match read(&self.socket, &mut *buffer) {
+            Ok(0) => return self.close(counts, "closed by the server", b""),
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            Err(error) => return self.close(counts, "read failed", error.to_string().as_bytes()),
+        };
+        let fresh = buffer.get(..count).unwrap_or_default();
+        let now_ns = started.elapsed().as_nanos() as u64;
+        if self.partial.is_empty() {
+            let used = self.consume(index, fresh, counts, now_ns);
+            self.partial.extend_from_slice(fresh.get(used..).unwrap_or_default());
+        } else {
+            let mut joined = std::mem::take(&mut self.partial);
+            joined.extend_from_slice(fresh);
+            let used = self.consume(index, &joined, counts, now_ns);
+            joined.drain(..used);
+            self.partial = joined;
+        }
+    }
+
+    /// Handles the whole frames in `data` and returns how many bytes they took.
+    fn consume(&mut self, index: u32, data: &[u8], counts: &mut Counts, now_ns: u64) -> usize {
+        let mut used = 0;
+        if self.phase == Phase::Upgrading {
+            let Some(end) = memmem::find(data, b"\r\n\r\n") else { return 0 };
+            if !data.starts_with(b"HTTP/1.1 101") {
+                self.close(counts, "upgrade refused", data);
+                return data.len();
+            }
+            self.phase = Phase::Opening;
+            used = end + 4;
+        }
+        while let Some(frame) = wire::frame(data.get(used..).unwrap_or_default()) {
+            used += frame.bytes;
+            match frame.opcode {
+                wire::TEXT if frame.fin => {
+                    self.on_text(index, frame.payload, counts, now_ns);
+                }
+                wire::PING => wire::encode_masked(wire::PONG, frame.payload, &mut self.unsent),
+                wire::PONG => {}
+                wire::CLOSE => self.close(counts, "close frame", frame.payload),
+                _ => self.close(counts, "unexpected frame", frame.payload),
+            }
+        }
+        used
+    }
+
+    fn on_text(&mut self, index: u32, text: &[u8], counts: &mut Counts, now_ns: u64) {
+        match (text.first(), text.get(1)) {
+            (Some(b'4'), Some(b'2')) => self.on_event(text, counts, now_ns),
+            (Some(b'4'), Some(b'3')) => {
+                counts.note_answer(index, text.get(2..).unwrap_or_default(), now_ns);
+            }
+            (Some(b'2'), None) => wire::encode_masked(wire::TEXT, b"3", &mut self.unsent),
+            (Some(b'0'), _) => {
+                let token = std::mem::take(&mut self.token);
+                let connect = format!(r#"40{{"token":"{token}","dialect":"native"}}"#);
+                wire::encode_masked(wire::TEXT, connect.as_bytes(), &mut self.unsent);
+            }
+            (Some(b'4'), Some(b'0')) => {}
+            (Some(b'4'), Some(b'1')) => self.close(counts, "disconnected", text),
+            (Some(b'4'), Some(b'4')) => self.close(counts, "connect refused", text),
+            _ => counts.trouble("unexpected packet", text),
+        }
+    }
+
+    fn on_event(&mut self, text: &[u8], counts: &mut Counts, now_ns: u64) {
+        let event = text.get(4..).unwrap_or_default();
+        if event.starts_with(b"message.created\"") {
+            let Some((sent_ns, room)) = wire::stamp(event) else { return };
+            counts.note_delivery(sent_ns, now_ns, text.len() + 4);
+            let fresh =
+                wire::number_after(event, b"\"seq\":").is_some_and(|seq| self.order.see(seq));
+            if room != self.room {
+                counts.misdirected += 1;
+            } else if fresh {
+                self.received += 1;
+                counts.received_distinct += u64::from(self.receives);
+            }
+        } else if event.starts_with(b"member.") || event.starts_with(b"room.updated") {
+            // Other durable events take numbers of the same sequence.
+            if let Some(seq) = wire::number_after(event, b"\"seq\":") {
+                self.order.see(seq);
+            }
+        } else if event.starts_with(b"connection.ready") && self.phase == Phase::Opening {
+            self.phase = Phase::Ready;
+            counts.ready += 1;
+            counts.connect_latency.record(now_ns.saturating_sub(self.dialled_ns));
+            let rooms = memmem::find(event, b"\"rooms\":").and_then(|at| event.get(at..));
+            if let Some(head) = rooms.and_then(|rooms| wire::number_after(rooms, b"\"seq\":")) {
+                self.order.start_after(head);
+            }
+        } else if event.starts_with(b"error") || event.starts_with(b"session.closed") {
+            counts.trouble("event", event);
+        }
+    }
+
+    fn close(&mut self, counts: &mut Counts, what: &str, text: &[u8]) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.phase = Phase::Closed;
+        self.unsent.clear();
+        counts.closed += 1;
+        counts.trouble(what, text);
+    }
+}

@@ -1,0 +1,158 @@
+//! A, A′, B and C: a steady load into rooms, between two runs of the floor.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Context;
+use super::crowd::Crowd;
+use crate::launch::Server;
+use crate::load::{Measured, Plan, measure};
+use crate::report::{Goal, Table};
+
+#[derive(Clone, Copy)]
+struct Load {
+    crowd: Crowd,
+    rate: f64,
+    burst: u32,
+    volley: u32,
+}
+
+impl Load {
+    fn plan(self, context: &Context, echo: bool, window: Duration) -> Plan {
+        Plan {
+            senders: self.crowd.senders(echo),
+            rate: self.rate,
+            burst: self.burst,
+            volley: self.volley,
+            idle: context.seconds(0.5, 0.2),
+            warm_up: context.seconds(1.0, 0.2),
+            window,
+            drain: Duration::from_secs(3),
+        }
+    }
+
+    fn floor(self, context: &mut Context) -> Result<Measured> {
+        let echo = context.shape()?.echo;
+        let server = context.floor()?;
+        let (mut fleet, _) = self.crowd.connect_floor(&server, echo)?;
+        let plan = self.plan(context, echo, context.seconds(2.5, 0.5));
+        measure(&mut fleet, server.pid(), &plan)
+    }
+
+    fn mynah(self, context: &mut Context) -> Result<Measured> {
+        let echo = context.shape()?.echo;
+        let server = Server::mynah(&context.setup, &context.data()?)?;
+        let rooms = self.crowd.settle(&server, &context.setup, echo)?;
+        let (mut fleet, _) = self.crowd.connect(&server, &context.setup, rooms, (echo, 1))?;
+        let plan = self.plan(context, echo, context.seconds(5.0, 1.0));
+        measure(&mut fleet, server.pid(), &plan)
+    }
+
+    /// Floor, Mynah, floor.
+    fn run(self, context: &mut Context) -> Result<Sandwich> {
+        let before = self.floor(context)?;
+        let mynah = self.mynah(context)?;
+        let after = self.floor(context)?;
+        Ok(Sandwich { floors: [before, after], mynah, load: self })
+    }
+}
+
+struct Sandwich {
+    floors: [Measured; 2],
+    mynah: Measured,
+    load: Load,
+}
+
+impl Sandwich {
+    fn beside(&self, table: &mut Table, metric: &str, of: impl Fn(&Measured) -> f64, goal: Goal) {
+        let [before, after] = self.floors.each_ref().map(&of);
+        table.beside(metric, f64::midpoint(before, after), of(&self.mynah), goal);
+    }
+
+    /// The rows that all four have after their own.
+    fn rest(&self, table: &mut Table, latency: [Goal; 2]) {
+        let [p50, p99] = latency;
+        self.beside(table, "delivery p50, ms", |m| m.delivery_latency.quantile_ms(0.5), p50);
+        self.beside(table, "delivery p99, ms", |m| m.delivery_latency.quantile_ms(0.99), p99);
+        let ack = &self.mynah.ack_latency;
+        table.row("acknowledgement p50, ms", ack.quantile_ms(0.5), Goal::None);
+        table.row("acknowledgement p99, ms", ack.quantile_ms(0.99), Goal::None);
+        let asked = self.load.rate * f64::from(self.load.crowd.members);
+        let held = Goal::AtLeast((asked * 0.98).floor());
+        self.beside(table, "deliveries/s", |m| m.deliveries_per_s, held);
+        let goal = Goal::Zero;
+        self.beside(table, "lost", |m| m.verdict.lost as f64, goal);
+        self.beside(table, "doubled", |m| m.verdict.doubled as f64, goal);
+        self.beside(table, "out of order", |m| m.verdict.reordered as f64, goal);
+        table.row("acknowledgements lost", self.mynah.verdict.acks_lost as f64, goal);
+        self.beside(table, "RSS, MB", |m| m.memory.resident as f64 / 1e6, Goal::None);
+        let [before, after] = &self.floors;
+        table.note(format!(
+            "frame {:.0} octets (floor {:.0}); {:.0} messages/s; core of the server {:.0} % (floor {:.0} %), of the generator {:.0} %; floor before/after {:.2} / {:.2} µs per delivery",
+            self.mynah.frame_bytes,
+            before.frame_bytes,
+            self.mynah.messages_per_s,
+            self.mynah.server_cpu * 100.0,
+            f64::midpoint(before.server_cpu, after.server_cpu) * 100.0,
+            self.mynah.generator_cpu * 100.0,
+            before.cpu_us_per_delivery,
+            after.cpu_us_per_delivery,
+        ));
+        if let Some(remarks) = &self.mynah.remarks {
+            table.note(format!("trouble: {remarks}"));
+        }
+    }
+}
+
+const PER_DELIVERY: &str = "server CPU per delivery, µs";
+const PER_MESSAGE: &str = "server CPU per message, µs";
+
+pub(super) fn a(context: &mut Context) -> Result<Table> {
+    let crowd = Crowd { rooms: 1, members: 1_000, senders: 1 };
+    let runs = Load { crowd, rate: 50.0, burst: 1, volley: 1 }.run(context)?;
+    let mut table = Table::new("a", "1 room × 1,000 members, 50 messages/s");
+    runs.beside(&mut table, PER_DELIVERY, |m| m.cpu_us_per_delivery, Goal::RatioAtMost(1.15));
+    runs.beside(&mut table, PER_MESSAGE, |m| m.cpu_us_per_message, Goal::None);
+    runs.rest(&mut table, [Goal::None; 2]);
+    Ok(table)
+}
+
+pub(super) fn a_burst(context: &mut Context) -> Result<Table> {
+    let crowd = Crowd { rooms: 1, members: 20, senders: 10 };
+    let runs = Load { crowd, rate: 5_000.0, burst: 4, volley: 10 }.run(context)?;
+    let mut table =
+        Table::new("a-burst", "1 room × 20 members, 5,000 messages/s, 10 senders × 4 at a time");
+    runs.beside(&mut table, PER_DELIVERY, |m| m.cpu_us_per_delivery, Goal::AtMost(2.0));
+    let per_delivery = |m: &Measured| m.cpu_us_per_delivery;
+    runs.beside(&mut table, "the same against the floor", per_delivery, Goal::RatioAtMost(0.35));
+    runs.beside(&mut table, PER_MESSAGE, |m| m.cpu_us_per_message, Goal::None);
+    runs.rest(&mut table, [Goal::None; 2]);
+    Ok(table)
+}
+
+fn many_rooms(context: &Context) -> Crowd {
+    Crowd { rooms: if context.quick { 200 } else { 500 }, members: 10, senders: 1 }
+}
+
+pub(super) fn b(context: &mut Context) -> Result<Table> {
+    let crowd = many_rooms(context);
+    let runs = Load { crowd, rate: 2_000.0, burst: 1, volley: 1 }.run(context)?;
+    let title = format!("{} rooms × 10 members, 2,000 messages/s", crowd.rooms);
+    let mut table = Table::new("b", title);
+    runs.beside(&mut table, PER_MESSAGE, |m| m.cpu_us_per_message, Goal::RatioAtMost(1.4));
+    runs.beside(&mut table, PER_DELIVERY, |m| m.cpu_us_per_delivery, Goal::None);
+    runs.rest(&mut table, [Goal::None; 2]);
+    Ok(table)
+}
+
+pub(super) fn c(context: &mut Context) -> Result<Table> {
+    let crowd = many_rooms(context);
+    let runs = Load { crowd, rate: 10_000.0, burst: 1, volley: 1 }.run(context)?;
+    let title = format!("{} rooms × 10 members, 10,000 messages/s", crowd.rooms);
+    let mut table = Table::new("c", title);
+    runs.beside(&mut table, PER_MESSAGE, |m| m.cpu_us_per_message, Goal::None);
+    runs.beside(&mut table, PER_DELIVERY, |m| m.cpu_us_per_delivery, Goal::None);
+    runs.rest(&mut table, [Goal::AtMost(8.0), Goal::AtMost(40.0)]);
+    Ok(table)
+}
