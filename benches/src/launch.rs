@@ -19,10 +19,11 @@ use crate::token;
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Becomes `program`, pinned to the server's core and bound to the life of the generator.
-pub(crate) fn become_pinned(program: &[String]) -> Result<()> {
+/// Becomes `program`, pinned to a core and bound to the life of the process that started it.
+pub(crate) fn become_pinned(core: usize, program: &[String]) -> Result<()> {
     let (name, arguments) = program.split_first().context("no program given")?;
-    machine::pin(machine::SERVER_CORE)?;
+    machine::pin(core)?;
+    machine::own_scheduling_group();
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let error = Command::new(name).args(arguments).exec();
     Err(error).with_context(|| format!("cannot start {name}"))
@@ -56,10 +57,16 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
+/// A command that runs the program given as its arguments through [`become_pinned`].
+pub(crate) fn pinned(core: usize) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["pinned", "--core", &core.to_string(), "--"]);
+    Ok(command)
+}
+
 fn spawn(program: &[&str], env: &[(String, String)], log: &Path) -> Result<Child> {
     let output = File::create(log)?;
-    Command::new(std::env::current_exe()?)
-        .args(["pinned", "--"])
+    pinned(machine::SERVER_CORE)?
         .args(program)
         .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())

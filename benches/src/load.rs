@@ -39,6 +39,8 @@ pub(crate) struct Measured {
     pub(crate) delivery_latency: Histogram,
     pub(crate) ack_latency: Histogram,
     pub(crate) frame_bytes: f64,
+    /// Messages that the generator found in one read: no fewer than one write of the server held.
+    pub(crate) frames_per_read: f64,
     pub(crate) memory: Memory,
     pub(crate) verdict: Verdict,
     pub(crate) remarks: Option<String>,
@@ -94,7 +96,7 @@ pub(crate) fn measure(fleet: &mut Fleet, pid: u32, plan: &Plan) -> Result<Measur
     drive(fleet, plan, plan.warm_up)?;
 
     let (sent, delivered) = (fleet.counts.sent(), fleet.counts.deliveries);
-    let bytes = fleet.counts.delivered_bytes;
+    let (bytes, reads) = (fleet.counts.delivered_bytes, fleet.counts.delivering_reads);
     let (server, generator) = (Cpu::of(pid), Cpu::of(std::process::id()));
     let began = Instant::now();
     fleet.counts.window_ns = fleet.now_ns()..u64::MAX;
@@ -106,6 +108,7 @@ pub(crate) fn measure(fleet: &mut Fleet, pid: u32, plan: &Plan) -> Result<Measur
     let messages = (fleet.counts.sent() - sent).max(1) as f64;
     let deliveries = (fleet.counts.deliveries - delivered).max(1) as f64;
     let frame_bytes = (fleet.counts.delivered_bytes - bytes) as f64 / deliveries;
+    let reads = (fleet.counts.delivering_reads - reads).max(1) as f64;
     let memory = Memory::of(pid);
 
     fleet.drain(plan.drain)?;
@@ -120,6 +123,7 @@ pub(crate) fn measure(fleet: &mut Fleet, pid: u32, plan: &Plan) -> Result<Measur
         delivery_latency: fleet.counts.delivery_latency.clone(),
         ack_latency: fleet.counts.ack_latency.clone(),
         frame_bytes,
+        frames_per_read: deliveries / reads,
         memory,
         verdict: fleet.verdict(),
         remarks: fleet.counts.remarks(),

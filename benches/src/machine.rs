@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// The core that servers get, and the one that the generator gets.
@@ -20,11 +20,20 @@ pub(crate) fn pin(core: usize) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot pin to core {core}"))
 }
 
-/// Asks for the highest ordinary priority, for this process and all that it starts, so that other work on the
-/// machine spoils less; false if that is not allowed.
-pub(crate) fn raise_priority() -> bool {
-    let group = fs::write("/proc/self/autogroup", "-19").is_ok();
-    setpriority_process(None, -19).is_ok() && group
+const HIGHEST_PRIORITY: &str = "-19";
+
+/// Moves this process and all that it starts into a session, hence a scheduling group, of its own and asks for the
+/// highest ordinary priority for it, so that other work spoils less. A wish: without the right to it all works, too.
+pub(crate) fn own_scheduling_group() {
+    let alone = rustix::process::setsid().is_ok();
+    if alone && fs::write("/proc/self/autogroup", HIGHEST_PRIORITY).is_err() {
+        eprintln!("note: no priority over other work");
+    }
+}
+
+fn has_priority() -> bool {
+    let group = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
+    group.trim_end().ends_with(&format!("nice {HIGHEST_PRIORITY}"))
 }
 
 /// Raises the soft limit of open files to the hard one and returns it.
@@ -99,7 +108,7 @@ fn output_of(program: &str, arguments: &[&str], directory: &Path) -> Option<Stri
 }
 
 /// One line for the report: commit, cores, processor, kernel, priority.
-pub(crate) fn facts(priority: bool) -> String {
+pub(crate) fn facts() -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let here = if here.exists() { here } else { Path::new(".") };
     let commit = output_of("git", &["rev-parse", "--short", "HEAD"], here);
@@ -117,7 +126,7 @@ pub(crate) fn facts(priority: bool) -> String {
         "commit {}{}; {count} cores ({model}), Linux {kernel}; server on core {SERVER_CORE}, generator on core {GENERATOR_CORE}{}",
         commit.as_deref().unwrap_or("unknown"),
         if dirty { " (dirty)" } else { "" },
-        if priority { ", both at nice -19" } else { "" },
+        if has_priority() { ", both with priority" } else { "" },
     )
 }
 

@@ -16,7 +16,8 @@ mod token;
 mod wire;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -46,9 +47,11 @@ enum Role {
         #[arg(long)]
         frame_bytes: usize,
     },
-    /// Runs a program pinned to the server's core (started by the program itself).
+    /// Runs a program pinned to a core (started by the program itself).
     #[command(hide = true)]
     Pinned {
+        #[arg(long)]
+        core: usize,
         #[arg(last = true)]
         program: Vec<String>,
     },
@@ -79,6 +82,9 @@ struct Run {
     /// Sessions for `idle` and `storm`.
     #[arg(long)]
     sessions: Option<u32>,
+    /// Set by the program itself once it is pinned.
+    #[arg(long, hide = true)]
+    pinned: bool,
 }
 
 fn secret() -> String {
@@ -101,10 +107,24 @@ fn watch_over(deadline_s: Arc<AtomicU64>, started: Instant, work: PathBuf) {
     });
 }
 
+const WORK_PREFIX: &str = "mynah-benches-";
+
+/// Removes what runs left behind that were killed.
+fn sweep(parent: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(parent)?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(WORK_PREFIX).and_then(|rest| rest.split('-').next());
+        let pid = pid.and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_err()) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn measure(run: Run) -> Result<()> {
-    machine::pin(machine::GENERATOR_CORE)?;
     let files = machine::raise_file_limit()?;
-    let facts = machine::facts(machine::raise_priority());
+    let facts = machine::facts();
     let binary = run.server.context("--server <path to mynah> is needed")?;
     let binary = binary.canonicalize().context("no such server binary")?;
     let extra_env = run
@@ -114,7 +134,9 @@ fn measure(run: Run) -> Result<()> {
         .collect::<Option<Vec<_>>>()
         .context("--env wants NAME=VALUE")?;
     let parent = run.data_parent.unwrap_or_else(std::env::temp_dir);
-    let work = tempfile::Builder::new().prefix("mynah-benches-").tempdir_in(parent)?;
+    sweep(&parent)?;
+    let prefix = format!("{WORK_PREFIX}{}-", std::process::id());
+    let work = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
     let setup = MynahSetup { binary, secret: secret(), extra_env };
     let mut context = Context::new(setup, work.path().to_owned(), run.quick);
     context.history_messages = run.history_messages.unwrap_or(context.history_messages);
@@ -155,14 +177,39 @@ fn measure(run: Run) -> Result<()> {
     Ok(())
 }
 
-fn main() -> Result<()> {
+/// Runs this very program again as the generator: pinned and in a scheduling group of its own.
+fn run_pinned() -> Result<()> {
+    let this = std::env::current_exe()?;
+    let status = launch::pinned(machine::GENERATOR_CORE)?
+        .arg(this)
+        .args(std::env::args_os().skip(1))
+        .arg("--pinned")
+        .status()?;
+    if !status.success() {
+        std::process::exit(status.code().unwrap_or(1));
+    }
+    Ok(())
+}
+
+fn begin() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.role {
         Some(Role::FloorServer { port, frame_bytes }) => {
             machine::raise_file_limit()?;
             floor::serve(port, frame_bytes)
         }
-        Some(Role::Pinned { program }) => launch::become_pinned(&program),
-        None => measure(arguments.run),
+        Some(Role::Pinned { core, program }) => launch::become_pinned(core, &program),
+        None if arguments.run.pinned => measure(arguments.run),
+        None => run_pinned(),
+    }
+}
+
+fn main() -> ExitCode {
+    match begin() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

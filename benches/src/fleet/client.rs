@@ -82,7 +82,7 @@ impl Client {
         if self.phase == Phase::Closed {
             return Ok(());
         }
-        let mut interest = epoll::EventFlags::IN;
+        let mut interest = epoll::EventFlags::IN | epoll::EventFlags::ET;
         if self.must_flush() {
             interest |= epoll::EventFlags::OUT;
         }
@@ -131,7 +131,7 @@ impl Client {
         wire::encode_masked(wire::TEXT, scratch, &mut self.unsent);
     }
 
-    /// Reads once and handles every whole frame.
+    /// Reads until nothing is left (notices are edge-triggered) and handles every whole frame.
     pub(crate) fn receive(
         &mut self,
         index: u32,
@@ -139,17 +139,26 @@ impl Client {
         counts: &mut Counts,
         started: Instant,
     ) {
-        if self.phase == Phase::Closed {
-            return;
+        let mut full = true;
+        // A read that does not fill the buffer has emptied the socket (epoll(7)).
+        while full && self.phase != Phase::Closed {
+            let count = match read(&self.socket, &mut *buffer) {
+                Ok(0) => return self.close(counts, "closed by the server", b""),
+                Ok(count) => count,
+                Err(Errno::AGAIN) => return,
+                Err(error) => {
+                    return self.close(counts, "read failed", error.to_string().as_bytes());
+                }
+            };
+            full = count == buffer.len();
+            let now_ns = started.elapsed().as_nanos() as u64;
+            let deliveries = counts.deliveries;
+            self.take(index, buffer.get(..count).unwrap_or_default(), counts, now_ns);
+            counts.delivering_reads += u64::from(counts.deliveries > deliveries);
         }
-        let count = match read(&self.socket, &mut *buffer) {
-            Ok(0) => return self.close(counts, "closed by the server", b""),
-            Ok(count) => count,
-            Err(Errno::AGAIN | Errno::INTR) => return,
-            Err(error) => return self.close(counts, "read failed", error.to_string().as_bytes()),
-        };
-        let fresh = buffer.get(..count).unwrap_or_default();
-        let now_ns = started.elapsed().as_nanos() as u64;
+    }
+
+    fn take(&mut self, index: u32, fresh: &[u8], counts: &mut Counts, now_ns: u64) {
         if self.partial.is_empty() {
             let used = self.consume(index, fresh, counts, now_ns);
             self.partial.extend_from_slice(fresh.get(used..).unwrap_or_default());

@@ -34,6 +34,8 @@ pub(crate) struct Counts {
     /// Messages delivered and octets of their frames.
     pub(crate) deliveries: u64,
     pub(crate) delivered_bytes: u64,
+    /// Reads that brought at least one message.
+    pub(crate) delivering_reads: u64,
     /// Messages that reached a client of another room.
     pub(crate) misdirected: u64,
     pub(crate) ready: usize,
@@ -62,6 +64,7 @@ impl Counts {
             received_distinct: 0,
             deliveries: 0,
             delivered_bytes: 0,
+            delivering_reads: 0,
             misdirected: 0,
             ready: 0,
             closed: 0,

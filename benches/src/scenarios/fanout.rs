@@ -89,13 +89,16 @@ impl Sandwich {
         self.beside(table, "RSS, MB", |m| m.memory.resident as f64 / 1e6, Goal::None);
         let [before, after] = &self.floors;
         table.note(format!(
-            "frame {:.0} octets (floor {:.0}); {:.0} messages/s; core of the server {:.0} % (floor {:.0} %), of the generator {:.0} %; floor before/after {:.2} / {:.2} µs per delivery",
+            "frame {:.0} octets (floor {:.0}); {:.1} frames per read (floor {:.1}); {:.0} messages/s; core of the server {:.0} % (floor {:.0} %), of the generator {:.0} % (floor {:.0} %); floor before/after {:.2} / {:.2} µs per delivery",
             self.mynah.frame_bytes,
             before.frame_bytes,
+            self.mynah.frames_per_read,
+            f64::midpoint(before.frames_per_read, after.frames_per_read),
             self.mynah.messages_per_s,
             self.mynah.server_cpu * 100.0,
             f64::midpoint(before.server_cpu, after.server_cpu) * 100.0,
             self.mynah.generator_cpu * 100.0,
+            f64::midpoint(before.generator_cpu, after.generator_cpu) * 100.0,
             before.cpu_us_per_delivery,
             after.cpu_us_per_delivery,
         ));
