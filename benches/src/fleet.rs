@@ -2,6 +2,8 @@
 
 mod client;
 mod counts;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;

@@ -36,14 +36,13 @@ struct Floor {
     stamp_at: usize,
 }
 
-/// Serves on 127.0.0.1:`port` until killed; every delivered frame is `frame_bytes` long (at least 190).
-pub(crate) fn serve(port: u16, frame_bytes: usize) -> Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", port))?;
-    rustix::net::listen(&listener, 4096)?;
+/// Serves until killed; every delivered frame is `frame_bytes` long (at least 160).
+pub(crate) fn serve(listener: &TcpListener, frame_bytes: usize) -> Result<()> {
+    rustix::net::listen(listener, 4096)?;
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let interest = epoll::EventFlags::IN;
-    epoll::add(&epoll, &listener, epoll::EventData::new_u64(LISTENER), interest)?;
+    epoll::add(&epoll, listener, epoll::EventData::new_u64(LISTENER), interest)?;
     let (frame, seq_at, stamp_at) = template(frame_bytes);
     let (peers, rooms, seqs) = (Vec::new(), Vec::new(), Vec::new());
     let mut floor = Floor { epoll, peers, rooms, seqs, frame, seq_at, stamp_at };
@@ -58,7 +57,7 @@ pub(crate) fn serve(port: u16, frame_bytes: usize) -> Result<()> {
         for event in &events {
             let data = event.data;
             if data.u64() == LISTENER {
-                floor.accept(&listener)?;
+                floor.accept(listener)?;
             } else {
                 let flags = event.flags;
                 floor.serve_peer(data.u64() as usize, flags, &mut buffer);

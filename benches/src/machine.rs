@@ -112,8 +112,10 @@ pub(crate) fn facts() -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let here = if here.exists() { here } else { Path::new(".") };
     let commit = output_of("git", &["rev-parse", "--short", "HEAD"], here);
-    let dirty = output_of("git", &["status", "--porcelain", "--untracked-files=no"], here)
-        .is_some_and(|changes| !changes.is_empty());
+    // The file of results is written by the run itself.
+    let status =
+        ["status", "--porcelain", "--untracked-files=no", "--", ":/", ":(exclude)RESULTS.md"];
+    let dirty = output_of("git", &status, here).is_some_and(|changes| !changes.is_empty());
     let cores = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cores
         .lines()

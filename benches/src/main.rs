@@ -16,6 +16,7 @@ mod token;
 mod wire;
 mod world;
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -196,7 +197,7 @@ fn begin() -> Result<()> {
     match arguments.role {
         Some(Role::FloorServer { port, frame_bytes }) => {
             machine::raise_file_limit()?;
-            floor::serve(port, frame_bytes)
+            floor::serve(&TcpListener::bind(("127.0.0.1", port))?, frame_bytes)
         }
         Some(Role::Pinned { core, program }) => launch::become_pinned(core, &program),
         None if arguments.run.pinned => measure(arguments.run),

@@ -99,10 +99,9 @@ pub(super) fn run(context: &mut Context) -> Result<Table> {
     let window = context.seconds(4.0, 1.0);
     let mut table =
         Table::new("durable", "senders waiting for acknowledgements, each in its own room");
-    for (senders, rate_goal, p99_goal) in [
-        (512, Goal::AtLeast(20_000.0), Goal::AtMost(30.0)),
-        (1_000, Goal::AtLeast(20_000.0), Goal::AtMost(30.0)),
-    ] {
+    let (rate_goal, p99_goal) = (Goal::AtLeast(20_000.0), Goal::AtMost(30.0));
+    let crowds: &[u32] = if context.quick { &[512] } else { &[512, 1_000] };
+    for &senders in crowds {
         let (closed, _) = with_senders(context, senders, window)?;
         let label = |what: &str| format!("{senders} senders: {what}");
         table.row(&label("messages/s acknowledged"), closed.per_s, rate_goal);
