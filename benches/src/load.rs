@@ -99,6 +99,8 @@ pub(crate) fn measure(fleet: &mut Fleet, pid: u32, plan: &Plan) -> Result<Measur
     let (bytes, reads) = (fleet.counts.delivered_bytes, fleet.counts.delivering_reads);
     let (server, generator) = (Cpu::of(pid), Cpu::of(std::process::id()));
     let began = Instant::now();
+    fleet.counts.delivery_latency = Histogram::default();
+    fleet.counts.ack_latency = Histogram::default();
     fleet.counts.window_ns = fleet.now_ns()..u64::MAX;
     drive(fleet, plan, plan.window)?;
     fleet.counts.window_ns.end = fleet.now_ns();

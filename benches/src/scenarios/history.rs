@@ -9,7 +9,7 @@ use super::crowd::Crowd;
 use crate::fleet::Fleet;
 use crate::http::Http;
 use crate::launch::Server;
-use crate::machine::Cpu;
+use crate::machine::{Cpu, Memory};
 use crate::report::{Goal, Table};
 use crate::tally::Histogram;
 
@@ -108,6 +108,7 @@ pub(super) fn run(context: &mut Context) -> Result<Table> {
     table.row("p95, ms", all.quantile_ms(0.95), Goal::AtMost(2.0));
     table.row("p99, ms", all.quantile_ms(0.99), Goal::None);
     table.row("server CPU per request, µs", cpu_us, Goal::AtMost(150.0));
+    table.row("RSS, MB", Memory::of(server.pid()).resident as f64 / 1e6, Goal::None);
     table.row("messages/s while filling", stored as f64 / fill_s, Goal::None);
     if let Some(remarks) = remarks {
         table.note(format!("trouble while filling: {remarks}"));

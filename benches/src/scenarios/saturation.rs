@@ -19,6 +19,8 @@ const FOLLOWED: f64 = 0.95;
 struct Best {
     deliveries_per_s: f64,
     cpu_us_per_delivery: f64,
+    latency_ms: [f64; 2],
+    resident: u64,
     steps: Vec<String>,
     verdict_clean: bool,
     remarks: Option<String>,
@@ -51,6 +53,8 @@ fn ramp(context: &Context, fleet: &mut Fleet, pid: u32, rates: &[f64], echo: boo
         if step.deliveries_per_s > best.deliveries_per_s {
             best.deliveries_per_s = step.deliveries_per_s;
             best.cpu_us_per_delivery = step.cpu_us_per_delivery;
+            best.latency_ms = [0.5, 0.99].map(|q| step.delivery_latency.quantile_ms(q));
+            best.resident = step.memory.resident;
         }
         if step.deliveries_per_s < rate * f64::from(CROWD.members) * FOLLOWED {
             behind += 1;
@@ -99,6 +103,13 @@ pub(super) fn run(context: &mut Context) -> Result<Table> {
         mynah.cpu_us_per_delivery,
         Goal::None,
     );
+    let latency = |of: fn(&Best) -> f64| (f64::midpoint(of(&before), of(&after)), of(&mynah));
+    let (floor, p50) = latency(|best| best.latency_ms[0]);
+    table.beside("delivery p50 there, ms", floor, p50, Goal::None);
+    let (floor, p99) = latency(|best| best.latency_ms[1]);
+    table.beside("delivery p99 there, ms", floor, p99, Goal::None);
+    let (floor, resident) = latency(|best| best.resident as f64 / 1e6);
+    table.beside("RSS there, MB", floor, resident, Goal::None);
     let wrong = f64::from(u8::from(!mynah.verdict_clean));
     table.row("steps with lost, doubled, reordered or unacknowledged", wrong, Goal::Zero);
     table.note(format!("deliveries/s asked → made: {}", mynah.steps.join(", ")));

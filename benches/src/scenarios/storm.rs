@@ -8,13 +8,14 @@ use super::Context;
 use super::crowd::{AT_ONCE, Crowd};
 use crate::fleet::{Connected, Fleet};
 use crate::launch::Server;
-use crate::machine::Cpu;
+use crate::machine::{Cpu, Memory};
 use crate::report::{Goal, Table};
 
 struct Storm {
     per_s: f64,
     cpu_us: f64,
     p99_ms: f64,
+    resident_mb: f64,
 }
 
 fn storm(pid: u32, connect: impl FnOnce() -> Result<(Fleet, Connected)>) -> Result<Storm> {
@@ -26,6 +27,7 @@ fn storm(pid: u32, connect: impl FnOnce() -> Result<(Fleet, Connected)>) -> Resu
         per_s: count / connected.elapsed.as_secs_f64(),
         cpu_us: cpu / count / 1e3,
         p99_ms: connected.latency.quantile_ms(0.99),
+        resident_mb: Memory::of(pid).resident as f64 / 1e6,
     })
 }
 
@@ -59,6 +61,12 @@ pub(super) fn run(context: &mut Context) -> Result<Table> {
         Goal::AtMost(80.0),
     );
     table.beside("connect p99, ms", mean(|s| s.p99_ms), mynah.p99_ms, Goal::None);
+    table.beside(
+        "RSS with all connected, MB",
+        mean(|s| s.resident_mb),
+        mynah.resident_mb,
+        Goal::None,
+    );
     table.note(
         "a connect is TCP, upgrade, Engine.IO open, Socket.IO CONNECT with an HS256 token never seen before, and `connection.ready` (subscribed to one room); users exist",
     );
