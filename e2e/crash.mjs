@@ -21,6 +21,9 @@ const result = await crashRounds({
   rooms: Number(values.rooms),
   silenceMsMax: Number(values['silence-ms-max']),
   report: (line) => console.log(line),
+}).catch((error) => {
+  console.error(`FAILED: ${error.message}`);
+  process.exit(1);
 });
 const { ok, rounds, acked, lost, doubled, gaps, conflicts, silent } = result;
 console.log(

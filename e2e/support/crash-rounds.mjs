@@ -29,7 +29,7 @@ async function check(run, roomId, after, counted) {
   const findings = { lost: 0, doubled: 0, gaps: 0, examples: [] };
   const note = (kind, what) => {
     findings[kind] += 1;
-    if (findings.examples.length < 5) findings.examples.push(`${kind}: ${JSON.stringify(what)}`);
+    if (findings.examples.length < 2) findings.examples.push(`${kind}: ${JSON.stringify(what).slice(0, 240)}`);
   };
   const byKey = new Map();
   let expected = after + 1;
@@ -40,10 +40,11 @@ async function check(run, roomId, after, counted) {
     seq = message.seq;
     const key = keyOf({ roomId, senderId: message.senderId, clientId: message.clientId });
     if (byKey.has(key) || counted.has(key)) note('doubled', message);
-    byKey.set(key, message);
+    else byKey.set(key, message);
   }
   for (const [key, entry] of run.log.acked) {
     if (entry.roomId !== roomId || counted.has(key)) continue;
+    counted.add(key);
     const message = byKey.get(key);
     if (!message) note('lost', entry);
     else if (message.id !== entry.id || message.seq !== entry.seq || message.number !== entry.number) {
