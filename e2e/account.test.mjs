@@ -120,6 +120,21 @@ scenario('a socket ends with its token', async (t) => {
   assert.ok(Date.now() >= (exp - 1) * 1_000, 'not before its time');
 });
 
+scenario('guessing a password is slowed down, other accounts are not', async (t) => {
+  const limited = await Server.start({ limits: true });
+  t.after(() => limited.close());
+  const ada = await newUser(limited.url, 'ada');
+  const bo = await newUser(limited.url, 'bo');
+  const login = (email, password) => new Api(limited.url).call('POST', '/v1/auth/login', { email, password });
+  const statuses = [];
+  for (let guess = 0; guess < 6; guess += 1) statuses.push((await login(ada.email, `guess ${guess}`)).status);
+  assert.deepEqual(statuses, [401, 401, 401, 401, 401, 429]);
+  const refused = await login(ada.email, PASSWORD);
+  assert.equal(refused.status, 429);
+  assert.ok(Number(refused.headers.get('retry-after')) > 0);
+  assert.equal((await login(bo.email, PASSWORD)).status, 200);
+});
+
 const PROBLEM_KEYS = ['type', 'title', 'status', 'detail', 'code', 'requestId', 'timestamp', 'path', 'method'];
 
 scenario('errors: problem+json under /v1, the Nest form under /api', async () => {
