@@ -26,7 +26,7 @@ export class Visitor {
     visitor.base = base;
     visitor.context = await browser.newContext();
     visitor.page = await visitor.context.newPage();
-    visitor.page.setDefaultTimeout(15_000);
+    visitor.page.setDefaultTimeout(30_000);
     visitor.events = new Recorder('the page');
     visitor.complaints = [];
     visitor.page.on('pageerror', (error) => visitor.complaints.push(error.message));
@@ -110,7 +110,7 @@ export class Visitor {
 
   /** Waits until a text is shown in the open room. */
   sees(name, text) {
-    return this.log(name).getByText(text, { exact: true }).first().waitFor();
+    return this.log(name).getByRole('article').filter({ hasText: text }).first().waitFor();
   }
 
   /** Ids of the messages shown, from top to bottom. */
