@@ -1,7 +1,7 @@
 // The REST interface as a client program uses it.
-import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { DEADLINE_MS } from './wait.mjs';
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { DEADLINE_MS } from "./wait.mjs";
 
 export class Api {
   constructor(base, token) {
@@ -16,14 +16,14 @@ export class Api {
       signal: AbortSignal.timeout(DEADLINE_MS),
       headers: {
         ...(this.token ? { authorization: `Bearer ${this.token}` } : {}),
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...headers,
       },
-      body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
+      body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
     });
-    const type = response.headers.get('content-type') ?? '';
+    const type = response.headers.get("content-type") ?? "";
     const text = await response.text();
-    const parsed = type.includes('json') && text ? JSON.parse(text) : text;
+    const parsed = type.includes("json") && text ? JSON.parse(text) : text;
     return { status: response.status, type, headers: response.headers, body: parsed };
   }
 
@@ -36,23 +36,29 @@ export class Api {
   }
 
   createRoom(name, more = {}) {
-    return this.ok('POST', '/v1/rooms', { name, kind: 'group', visibility: 'public', ...more });
+    return this.ok("POST", "/v1/rooms", { name, kind: "group", visibility: "public", ...more });
   }
 
   join(roomId) {
-    return this.ok('POST', `/v1/rooms/${roomId}/join`, {});
+    return this.ok("POST", `/v1/rooms/${roomId}/join`, {});
   }
 
   send(roomId, content, clientId) {
-    return this.ok('POST', `/v1/rooms/${roomId}/messages`, { content, ...(clientId ? { clientId } : {}) });
+    return this.ok("POST", `/v1/rooms/${roomId}/messages`, {
+      content,
+      ...(clientId ? { clientId } : {}),
+    });
   }
 
   /** All messages of a room with a number above `after`, oldest first. */
   async history(roomId, after = 0) {
     const found = [];
-    let before = '';
+    let before = "";
     for (;;) {
-      const { items, page } = await this.ok('GET', `/v1/rooms/${roomId}/messages?limit=100${before}`);
+      const { items, page } = await this.ok(
+        "GET",
+        `/v1/rooms/${roomId}/messages?limit=100${before}`,
+      );
       for (const message of items) if (message.number > after) found.push(message);
       const last = items.at(-1);
       if (!last || last.number <= after + 1 || page.hasMore === false) return found.reverse();
@@ -61,12 +67,12 @@ export class Api {
   }
 
   /** All events that the user may see with a position above `since`; `next` continues there. */
-  async sync(since = '0') {
+  async sync(since = "0") {
     const events = [];
     let next = since;
     for (;;) {
-      const page = await this.ok('GET', `/v1/sync?since=${next}&limit=100`);
-      assert.equal(page.gap, false, 'the log is whole');
+      const page = await this.ok("GET", `/v1/sync?since=${next}&limit=100`);
+      assert.equal(page.gap, false, "the log is whole");
       events.push(...page.events);
       if (page.events.length === 0 || page.next === next) return { events, next: page.next };
       next = page.next;
@@ -74,13 +80,18 @@ export class Api {
   }
 }
 
-export const PASSWORD = 'correct horse 42';
+export const PASSWORD = "correct horse 42";
 
 /** Registers a user; `{api, user, email, accessToken, refreshToken}`. */
 export async function newUser(base, name) {
   const username = `${name}-${randomUUID().slice(0, 8)}`;
   const email = `${username}@example.test`;
-  const answer = await new Api(base).ok('POST', '/v1/auth/register', { email, username, name, password: PASSWORD });
+  const answer = await new Api(base).ok("POST", "/v1/auth/register", {
+    email,
+    username,
+    name,
+    password: PASSWORD,
+  });
   return { ...answer, username, email, api: new Api(base, answer.accessToken) };
 }
 

@@ -1,16 +1,17 @@
 // Kills the server under load, again and again, and compares what it kept with what it acknowledged.
-import { setTimeout as pause } from 'node:timers/promises';
-import { newUser } from './api.mjs';
-import { keyOf, Log, Sender } from './senders.mjs';
-import { Server } from './server.mjs';
-import { until } from './wait.mjs';
+import { setTimeout as pause } from "node:timers/promises";
+import { newUser } from "./api.mjs";
+import { keyOf, Log, Sender } from "./senders.mjs";
+import { Server } from "./server.mjs";
+import { until } from "./wait.mjs";
 
 const SENDERS_PER_USER = 4;
 
 /** Users, rooms and senders of a run. */
 async function prepare(server, { senders, rooms }) {
   const users = [];
-  while (users.length < Math.ceil(senders / SENDERS_PER_USER)) users.push(await newUser(server.url, 'writer'));
+  while (users.length < Math.ceil(senders / SENDERS_PER_USER))
+    users.push(await newUser(server.url, "writer"));
   const made = [];
   while (made.length < rooms) made.push(await users[0].api.createRoom(`load ${made.length}`));
   for (const user of users.slice(1)) for (const room of made) await user.api.join(room.id);
@@ -29,26 +30,31 @@ async function check(run, roomId, after, counted) {
   const findings = { lost: 0, doubled: 0, gaps: 0, examples: [] };
   const note = (kind, what) => {
     findings[kind] += 1;
-    if (findings.examples.length < 2) findings.examples.push(`${kind}: ${JSON.stringify(what).slice(0, 240)}`);
+    if (findings.examples.length < 2)
+      findings.examples.push(`${kind}: ${JSON.stringify(what).slice(0, 240)}`);
   };
   const byKey = new Map();
   let expected = after + 1;
   let seq = 0;
   for (const message of stored) {
-    if (message.number !== expected || message.seq <= seq) note('gaps', { expected, got: message });
+    if (message.number !== expected || message.seq <= seq) note("gaps", { expected, got: message });
     expected = message.number + 1;
     seq = message.seq;
     const key = keyOf({ roomId, senderId: message.senderId, clientId: message.clientId });
-    if (byKey.has(key) || counted.has(key)) note('doubled', message);
+    if (byKey.has(key) || counted.has(key)) note("doubled", message);
     else byKey.set(key, message);
   }
   for (const [key, entry] of run.log.acked) {
     if (entry.roomId !== roomId || counted.has(key)) continue;
     counted.add(key);
     const message = byKey.get(key);
-    if (!message) note('lost', entry);
-    else if (message.id !== entry.id || message.seq !== entry.seq || message.number !== entry.number) {
-      note('lost', { acked: entry, stored: message });
+    if (!message) note("lost", entry);
+    else if (
+      message.id !== entry.id ||
+      message.seq !== entry.seq ||
+      message.number !== entry.number
+    ) {
+      note("lost", { acked: entry, stored: message });
     }
   }
   for (const key of byKey.keys()) counted.add(key);
@@ -67,7 +73,7 @@ async function checkLog(run, progress) {
     progress.heads.set(roomId, seq);
   }
   for (const roomId of run.rooms) {
-    const { lastSeq } = await run.reader.ok('GET', `/v1/rooms/${roomId}`);
+    const { lastSeq } = await run.reader.ok("GET", `/v1/rooms/${roomId}`);
     if (lastSeq !== progress.heads.get(roomId)) gaps += 1;
   }
   return gaps;
@@ -77,14 +83,18 @@ async function checkLog(run, progress) {
 async function round(server, run, progress, { loadMsMin, loadMsMax }) {
   const before = run.log.acked.size;
   for (const sender of run.senders) sender.start();
-  await until(() => run.log.acked.size > before, 'the load to begin');
+  await until(() => run.log.acked.size > before, "the load to begin");
   await pause(loadMsMin + Math.random() * (loadMsMax - loadMsMin));
   await server.kill();
   const atKill = run.log.acked.size;
   const lastAck = run.log.lastAckAt;
   await server.spawn();
   const readyAt = Date.now();
-  await until(() => run.log.acked.size > atKill, 'the first acknowledgement after the restart', 30_000);
+  await until(
+    () => run.log.acked.size > atKill,
+    "the first acknowledgement after the restart",
+    30_000,
+  );
   const firstAck = Date.now();
   await Promise.all(run.senders.map((sender) => sender.settle()));
 
@@ -92,7 +102,7 @@ async function round(server, run, progress, { loadMsMin, loadMsMax }) {
   for (const roomId of run.rooms) {
     const found = await check(run, roomId, progress.numbers.get(roomId) ?? 0, progress.counted);
     progress.numbers.set(roomId, found.head);
-    for (const kind of ['lost', 'doubled', 'gaps']) result[kind] += found[kind];
+    for (const kind of ["lost", "doubled", "gaps"]) result[kind] += found[kind];
     result.examples.push(...found.examples);
   }
   result.gaps += await checkLog(run, progress);
@@ -107,10 +117,10 @@ async function finalCheck(run) {
   const counted = new Set();
   for (const roomId of run.rooms) {
     const found = await check(run, roomId, 0, counted);
-    for (const kind of ['lost', 'doubled', 'gaps']) total[kind] += found[kind];
+    for (const kind of ["lost", "doubled", "gaps"]) total[kind] += found[kind];
     total.examples.push(...found.examples);
   }
-  total.gaps += await checkLog(run, { pos: '0', heads: new Map() });
+  total.gaps += await checkLog(run, { pos: "0", heads: new Map() });
   return total;
 }
 
@@ -132,28 +142,38 @@ export async function crashRounds({
   let run;
   try {
     run = await prepare(server, { senders, rooms });
-    const progress = { pos: '0', heads: new Map(), numbers: new Map(), counted: new Set() };
+    const progress = { pos: "0", heads: new Map(), numbers: new Map(), counted: new Set() };
     const total = { lost: 0, doubled: 0, gaps: 0, silent: 0 };
     for (let index = 1; index <= rounds; index += 1) {
       const result = await round(server, run, progress, { loadMsMin, loadMsMax });
-      for (const kind of ['lost', 'doubled', 'gaps']) total[kind] += result[kind];
+      for (const kind of ["lost", "doubled", "gaps"]) total[kind] += result[kind];
       if (result.silenceReadyMs > silenceMsMax) total.silent += 1;
       const { acked, lost, doubled, gaps, silenceMs, silenceReadyMs } = result;
-      report(`round ${index}: acked ${acked} lost ${lost} doubled ${doubled} gaps ${gaps} silence ${silenceMs} ms (${silenceReadyMs} ms after ready)`);
+      report(
+        `round ${index}: acked ${acked} lost ${lost} doubled ${doubled} gaps ${gaps} silence ${silenceMs} ms (${silenceReadyMs} ms after ready)`,
+      );
       for (const example of result.examples) report(`  ${example}`);
     }
     const last = await finalCheck(run);
-    for (const kind of ['lost', 'doubled', 'gaps']) total[kind] = Math.max(total[kind], last[kind]);
+    for (const kind of ["lost", "doubled", "gaps"]) total[kind] = Math.max(total[kind], last[kind]);
     for (const example of last.examples) report(`  at the end: ${example}`);
     const conflicts = run.log.conflicts.length;
-    for (const pair of run.log.conflicts.slice(0, 5)) report(`  two answers for one send: ${JSON.stringify(pair)}`);
+    for (const pair of run.log.conflicts.slice(0, 5))
+      report(`  two answers for one send: ${JSON.stringify(pair)}`);
     const ok = total.lost + total.doubled + total.gaps + total.silent + conflicts === 0;
-    return { ...total, conflicts, ok, acked: run.log.acked.size, rounds, log: ok ? '' : server.log };
+    return {
+      ...total,
+      conflicts,
+      ok,
+      acked: run.log.acked.size,
+      rounds,
+      log: ok ? "" : server.log,
+    };
   } catch (error) {
     error.message += `\n--- log tail ---\n${server.log}`;
     throw error;
   } finally {
-    run?.senders.forEach((sender) => sender.close());
+    for (const sender of run?.senders ?? []) sender.close();
     await server.close();
   }
 }

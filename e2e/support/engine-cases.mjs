@@ -1,16 +1,16 @@
 // The cases that every Engine.IO endpoint must pass, whatever is spoken on top.
-import assert from 'node:assert/strict';
-import { Polling, Wire } from './engine.mjs';
-import { within } from './wait.mjs';
+import assert from "node:assert/strict";
+import { Polling, Wire } from "./engine.mjs";
+import { within } from "./wait.mjs";
 
-const OPEN_KEYS = ['maxPayload', 'pingInterval', 'pingTimeout', 'sid', 'upgrades'];
+const OPEN_KEYS = ["maxPayload", "pingInterval", "pingTimeout", "sid", "upgrades"];
 
 function assertOpenPacket(text, upgrades) {
-  assert.equal(text[0], '0');
+  assert.equal(text[0], "0");
   const open = JSON.parse(text.slice(1));
   assert.deepEqual(Object.keys(open).sort(), OPEN_KEYS);
-  assert.equal(typeof open.sid, 'string');
-  assert.ok(open.sid.length >= 16, 'a sid is long enough not to be guessed');
+  assert.equal(typeof open.sid, "string");
+  assert.ok(open.sid.length >= 16, "a sid is long enough not to be guessed");
   assert.deepEqual(open.upgrades, upgrades);
   assert.deepEqual([open.pingInterval, open.pingTimeout, open.maxPayload], [300, 200, 1_000_000]);
   return open;
@@ -19,7 +19,7 @@ function assertOpenPacket(text, upgrades) {
 /** Opens a WebSocket session and reads the open packet. */
 export async function openWire(base, path, options) {
   const wire = await Wire.open(base, path, options);
-  assertOpenPacket(await wire.next('the open packet'), []);
+  assertOpenPacket(await wire.next("the open packet"), []);
   return wire;
 }
 
@@ -39,43 +39,43 @@ export function engineCases(scenario, base, path) {
 function handshakeCases(scenario, base, path) {
   const at = (query) => `${base()}${path}?${new URLSearchParams(query)}`;
 
-  scenario('handshake, polling: a session is opened', async () => {
-    const { status, body, headers } = await statusOf(at({ EIO: 4, transport: 'polling' }));
+  scenario("handshake, polling: a session is opened", async () => {
+    const { status, body, headers } = await statusOf(at({ EIO: 4, transport: "polling" }));
     assert.equal(status, 200);
-    assert.match(headers.get('content-type'), /^text\/plain; ?charset=utf-8$/i);
-    assertOpenPacket(body, ['websocket']);
+    assert.match(headers.get("content-type"), /^text\/plain; ?charset=utf-8$/i);
+    assertOpenPacket(body, ["websocket"]);
   });
 
-  scenario('handshake, polling: a missing or wrong EIO is refused', async () => {
-    for (const query of [{ transport: 'polling' }, { EIO: 'abc', transport: 'polling' }]) {
+  scenario("handshake, polling: a missing or wrong EIO is refused", async () => {
+    for (const query of [{ transport: "polling" }, { EIO: "abc", transport: "polling" }]) {
       const { status, body } = await statusOf(at(query));
       assert.equal(status, 400);
       assert.equal(JSON.parse(body).code, 5);
     }
   });
 
-  scenario('handshake, polling: a missing or wrong transport is refused', async () => {
-    for (const query of [{ EIO: 4 }, { EIO: 4, transport: 'pigeon' }]) {
+  scenario("handshake, polling: a missing or wrong transport is refused", async () => {
+    for (const query of [{ EIO: 4 }, { EIO: 4, transport: "pigeon" }]) {
       const { status, body } = await statusOf(at(query));
       assert.equal(status, 400);
-      assert.deepEqual(JSON.parse(body), { code: 0, message: 'Transport unknown' });
+      assert.deepEqual(JSON.parse(body), { code: 0, message: "Transport unknown" });
     }
   });
 
-  scenario('handshake, polling: only GET opens a session', async () => {
-    for (const method of ['POST', 'PUT']) {
-      const { status } = await statusOf(at({ EIO: 4, transport: 'polling' }), { method });
+  scenario("handshake, polling: only GET opens a session", async () => {
+    for (const method of ["POST", "PUT"]) {
+      const { status } = await statusOf(at({ EIO: 4, transport: "polling" }), { method });
       assert.equal(status, 400, method);
     }
   });
 
-  scenario('handshake, websocket: a session is opened', async () => {
+  scenario("handshake, websocket: a session is opened", async () => {
     const wire = await openWire(base(), path);
     wire.end();
   });
 
-  scenario('handshake, websocket: a missing or wrong EIO is refused', async () => {
-    for (const EIO of [undefined, 'abc']) {
+  scenario("handshake, websocket: a missing or wrong EIO is refused", async () => {
+    for (const EIO of [undefined, "abc"]) {
       const wire = Wire.to(base(), path, { query: { EIO } });
       const outcome = await wire.outcome;
       // A refusal may come before or after the upgrade; no session may come of it.
@@ -85,9 +85,13 @@ function handshakeCases(scenario, base, path) {
     }
   });
 
-  scenario('handshake, websocket: a missing or wrong transport is refused', async () => {
-    for (const transport of [undefined, 'pigeon']) {
-      const outcome = await within(3_000, Wire.to(base(), path, { query: { transport } }).outcome, 'a refusal');
+  scenario("handshake, websocket: a missing or wrong transport is refused", async () => {
+    for (const transport of [undefined, "pigeon"]) {
+      const outcome = await within(
+        3_000,
+        Wire.to(base(), path, { query: { transport } }).outcome,
+        "a refusal",
+      );
       assert.equal(outcome.open, false);
       assert.equal(outcome.status, 400);
     }
@@ -95,51 +99,54 @@ function handshakeCases(scenario, base, path) {
 }
 
 function heartbeatCases(scenario, base, path) {
-  scenario('heartbeat, polling: three pings are answered and the session lives', async () => {
+  scenario("heartbeat, polling: three pings are answered and the session lives", async () => {
     const session = await Polling.open(base(), path);
     for (let round = 0; round < 3; round += 1) {
-      assert.equal((await session.get()).body, '2');
-      assert.deepEqual(await session.send('3'), { status: 200, body: 'ok' });
+      assert.equal((await session.get()).body, "2");
+      assert.deepEqual(await session.send("3"), { status: 200, body: "ok" });
     }
   });
 
-  scenario('heartbeat, polling: a client without a pong is closed', async () => {
+  scenario("heartbeat, polling: a client without a pong is closed", async () => {
     const session = await Polling.open(base(), path);
-    assert.equal((await session.get()).body, '2');
+    assert.equal((await session.get()).body, "2");
     assert.equal(await session.refused(3_000), 400);
   });
 
-  scenario('heartbeat, websocket: three pings are answered and the session lives', async () => {
+  scenario("heartbeat, websocket: three pings are answered and the session lives", async () => {
     const wire = await openWire(base(), path, { pong: false });
     const start = Date.now();
     for (let round = 0; round < 3; round += 1) {
-      assert.equal(await wire.next('a ping', 3_000), '2');
-      wire.send('3');
+      assert.equal(await wire.next("a ping", 3_000), "2");
+      wire.send("3");
     }
-    assert.ok(Date.now() - start >= 800, 'pings come once per interval, the first after one interval');
+    assert.ok(
+      Date.now() - start >= 800,
+      "pings come once per interval, the first after one interval",
+    );
     assert.ok(wire.isOpen);
     wire.end();
   });
 
-  scenario('heartbeat, websocket: a client without a pong is closed', async () => {
+  scenario("heartbeat, websocket: a client without a pong is closed", async () => {
     const wire = await openWire(base(), path, { pong: false });
-    assert.equal(await wire.next('a ping', 3_000), '2');
-    await wire.closed('the silent client to be closed', 3_000);
+    assert.equal(await wire.next("a ping", 3_000), "2");
+    await wire.closed("the silent client to be closed", 3_000);
   });
 }
 
 function closeCases(scenario, base, path) {
-  scenario('close, polling: the waiting poll ends and the session is gone', async () => {
+  scenario("close, polling: the waiting poll ends and the session is gone", async () => {
     const session = await Polling.open(base(), path);
-    const [waiting, sent] = await Promise.all([session.get(), session.send('1')]);
-    assert.deepEqual(sent, { status: 200, body: 'ok' });
-    assert.deepEqual(waiting, { status: 200, body: '6' });
+    const [waiting, sent] = await Promise.all([session.get(), session.send("1")]);
+    assert.deepEqual(sent, { status: 200, body: "ok" });
+    assert.deepEqual(waiting, { status: 200, body: "6" });
     assert.equal((await session.get()).status, 400);
   });
 
-  scenario('close, websocket: the socket is closed', async () => {
+  scenario("close, websocket: the socket is closed", async () => {
     const wire = await openWire(base(), path, { pong: false });
-    wire.send('1');
+    wire.send("1");
     await wire.closed();
   });
 }
@@ -149,34 +156,40 @@ async function upgrade(base, path) {
   const session = await Polling.open(base, path);
   const waiting = session.get();
   const wire = await Wire.open(base, path, { sid: session.sid });
-  wire.send('2probe');
-  assert.equal(await wire.next('the probe answer'), '3probe');
-  assert.deepEqual(await within(3_000, waiting, 'the waiting poll to end'), { status: 200, body: '6' });
-  wire.send('5');
+  wire.send("2probe");
+  assert.equal(await wire.next("the probe answer"), "3probe");
+  assert.deepEqual(await within(3_000, waiting, "the waiting poll to end"), {
+    status: 200,
+    body: "6",
+  });
+  wire.send("5");
   // A round trip shows that the upgrade packet was handled before anything else is tried.
-  const echo = path === '/engine.io/';
-  wire.send(echo ? '4hello' : '40');
-  assert.match(await wire.next('the first answer after the upgrade'), echo ? /^4hello$/ : /^40\{"sid":/);
+  const echo = path === "/engine.io/";
+  wire.send(echo ? "4hello" : "40");
+  assert.match(
+    await wire.next("the first answer after the upgrade"),
+    echo ? /^4hello$/ : /^40\{"sid":/,
+  );
   return { session, wire };
 }
 
 function upgradeCases(scenario, base, path) {
-  scenario('upgrade: the session goes on over the websocket', async () => {
+  scenario("upgrade: the session goes on over the websocket", async () => {
     const { wire } = await upgrade(base(), path);
     wire.end();
   });
 
-  scenario('upgrade: polling requests of an upgraded session are refused', async () => {
+  scenario("upgrade: polling requests of an upgraded session are refused", async () => {
     const { session, wire } = await upgrade(base(), path);
     assert.equal((await session.get()).status, 400);
     wire.end();
   });
 
-  scenario('upgrade: a second websocket of an upgraded session is closed', async () => {
+  scenario("upgrade: a second websocket of an upgraded session is closed", async () => {
     const { session, wire } = await upgrade(base(), path);
     const second = Wire.to(base(), path, { sid: session.sid });
-    await second.closed('the second socket to be closed');
-    assert.ok(wire.isOpen, 'the first socket is not disturbed');
+    await second.closed("the second socket to be closed");
+    assert.ok(wire.isOpen, "the first socket is not disturbed");
     wire.end();
   });
 }

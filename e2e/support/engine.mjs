@@ -1,12 +1,12 @@
 // Engine.IO revision 4 by hand: requests and frames as they are, nothing repaired.
-import WebSocket from 'ws';
-import { DEADLINE_MS, Recorder, within } from './wait.mjs';
+import WebSocket from "ws";
+import { DEADLINE_MS, Recorder, within } from "./wait.mjs";
 
-const SEPARATOR = '\x1e';
+const SEPARATOR = "\x1e";
 
 /** A polling session: one request at a time, unless the caller wants otherwise. */
 export class Polling {
-  constructor(base, path = '/engine.io/') {
+  constructor(base, path = "/engine.io/") {
     this.base = base;
     this.path = path;
   }
@@ -23,20 +23,23 @@ export class Polling {
   }
 
   url(query = {}) {
-    const all = { EIO: 4, transport: 'polling', ...(this.sid ? { sid: this.sid } : {}), ...query };
+    const all = { EIO: 4, transport: "polling", ...(this.sid ? { sid: this.sid } : {}), ...query };
     return `${this.base}${this.path}?${new URLSearchParams(all)}`;
   }
 
   /** `{status, body}` of one GET. */
   async get(options = {}) {
-    const response = await fetch(this.url(), { signal: AbortSignal.timeout(DEADLINE_MS), ...options });
+    const response = await fetch(this.url(), {
+      signal: AbortSignal.timeout(DEADLINE_MS),
+      ...options,
+    });
     return { status: response.status, body: await response.text() };
   }
 
   /** `{status, body}` of one POST. */
-  async post(body, headers = { 'content-type': 'text/plain;charset=UTF-8' }) {
+  async post(body, headers = { "content-type": "text/plain;charset=UTF-8" }) {
     const signal = AbortSignal.timeout(DEADLINE_MS);
-    const response = await fetch(this.url(), { method: 'POST', body, headers, signal });
+    const response = await fetch(this.url(), { method: "POST", body, headers, signal });
     return { status: response.status, body: await response.text() };
   }
 
@@ -49,9 +52,10 @@ export class Polling {
     const got = [];
     while (got.length < count) {
       const { status, body } = await this.get();
-      if (status !== 200) throw new Error(`poll answered ${status} after ${JSON.stringify(got)}: ${body}`);
+      if (status !== 200)
+        throw new Error(`poll answered ${status} after ${JSON.stringify(got)}: ${body}`);
       for (const packet of body.split(SEPARATOR)) {
-        if (packet === '2') await this.send('3');
+        if (packet === "2") await this.send("3");
         else got.push(packet);
       }
     }
@@ -75,46 +79,50 @@ export class Wire {
 
   /** `pong: true` answers Engine.IO pings and keeps them out of `next`. */
   constructor(url, { pong = true, ...options } = {}) {
-    this.#received = new Recorder('the socket');
+    this.#received = new Recorder("the socket");
     this.ws = new WebSocket(url, { perMessageDeflate: false, ...options });
-    this.ws.on('message', (data, isBinary) => {
+    this.ws.on("message", (data, isBinary) => {
       if (isBinary) return this.#received.push(data);
       const text = data.toString();
-      if (pong && text === '2') return this.ws.send('3');
+      if (pong && text === "2") return this.ws.send("3");
       return this.#received.push(text);
     });
     this.outcome = new Promise((resolve) => {
-      this.ws.once('open', () => resolve({ open: true }));
-      this.ws.once('unexpected-response', (request, response) => {
+      this.ws.once("open", () => resolve({ open: true }));
+      this.ws.once("unexpected-response", (request, response) => {
         response.resume();
         request.destroy();
         resolve({ open: false, status: response.statusCode });
       });
-      this.ws.once('error', (error) => resolve({ open: false, error }));
+      this.ws.once("error", (error) => resolve({ open: false, error }));
     });
-    this.ws.on('error', () => {});
+    this.ws.on("error", () => {});
     this.whenClosed = new Promise((resolve) => {
-      this.ws.once('close', (code) => resolve(code));
+      this.ws.once("close", (code) => {
+        this.#received.end(`the socket was closed (${code})`);
+        resolve(code);
+      });
     });
   }
 
   /** Connects; `sid` joins an existing session. */
   static to(base, path, { sid, query = {}, ...options } = {}) {
-    const all = { EIO: 4, transport: 'websocket', ...(sid ? { sid } : {}), ...query };
+    const all = { EIO: 4, transport: "websocket", ...(sid ? { sid } : {}), ...query };
     const clean = Object.entries(all).filter(([, value]) => value !== undefined);
-    const url = `${base.replace('http', 'ws')}${path}?${new URLSearchParams(clean)}`;
+    const url = `${base.replace("http", "ws")}${path}?${new URLSearchParams(clean)}`;
     return new Wire(url, options);
   }
 
   /** Connects and waits for the connection. */
   static async open(base, path, options) {
     const wire = Wire.to(base, path, options);
-    const outcome = await within(DEADLINE_MS, wire.outcome, 'the socket to open');
-    if (!outcome.open) throw new Error(`socket refused: ${outcome.status ?? outcome.error?.message}`);
+    const outcome = await within(DEADLINE_MS, wire.outcome, "the socket to open");
+    if (!outcome.open)
+      throw new Error(`socket refused: ${outcome.status ?? outcome.error?.message}`);
     return wire;
   }
 
-  next(what = 'a packet', ms) {
+  next(what = "a packet", ms) {
     return this.#received.next(what, ms);
   }
 
@@ -128,7 +136,7 @@ export class Wire {
   }
 
   /** The close code; waits for the other side to close. */
-  closed(what = 'the socket to be closed', ms = DEADLINE_MS) {
+  closed(what = "the socket to be closed", ms = DEADLINE_MS) {
     return within(ms, this.whenClosed, what);
   }
 

@@ -1,18 +1,18 @@
 // Child processes and temporary folders that never outlive the test process.
-import { spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { within } from './wait.mjs';
+import { spawn } from "node:child_process";
+import { rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { within } from "./wait.mjs";
 
 const LOG_LINES_MAX = 400;
 const running = new Set();
 const folders = new Set();
 
-process.on('exit', () => {
-  for (const child of running) child.signal('SIGKILL');
+process.on("exit", () => {
+  for (const child of running) child.signal("SIGKILL");
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 
 /** Removes `folder` when the test process ends, unless `forget` is called first. */
 export function removeAtExit(folder) {
@@ -29,8 +29,8 @@ export function removeAtExit(folder) {
 export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
       const { port } = probe.address();
       probe.close(() => resolve(port));
     });
@@ -44,15 +44,15 @@ export class Child {
     this.process = spawn(bin, args, {
       cwd,
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ["ignore", "pipe", "pipe"],
     });
     running.add(this);
     this.exited = new Promise((resolve) => {
-      this.process.once('exit', (code, signal) => {
+      this.process.once("exit", (code, signal) => {
         running.delete(this);
         resolve({ code, signal });
       });
-      this.process.once('error', (error) => {
+      this.process.once("error", (error) => {
         running.delete(this);
         this.lines.push(`cannot start ${bin}: ${error.message}`);
         resolve({ code: null, signal: null, error });
@@ -64,18 +64,19 @@ export class Child {
   }
 
   #collect(stream) {
-    let rest = '';
-    stream.setEncoding('utf8');
-    stream.on('data', (chunk) => {
-      const lines = (rest + chunk).split('\n');
+    let rest = "";
+    stream.setEncoding("utf8");
+    stream.on("data", (chunk) => {
+      const lines = (rest + chunk).split("\n");
       rest = lines.pop();
       this.lines.push(...lines);
-      if (this.lines.length > LOG_LINES_MAX) this.lines.splice(0, this.lines.length - LOG_LINES_MAX);
+      if (this.lines.length > LOG_LINES_MAX)
+        this.lines.splice(0, this.lines.length - LOG_LINES_MAX);
     });
   }
 
   tail(count = 60) {
-    return this.lines.slice(-count).join('\n');
+    return this.lines.slice(-count).join("\n");
   }
 
   signal(name) {
@@ -84,15 +85,15 @@ export class Child {
 
   /** Kills at once, as a power cut would. */
   async kill() {
-    this.signal('SIGKILL');
+    this.signal("SIGKILL");
     return this.exited;
   }
 
   /** Asks to end, and insists after `ms`. */
   async stop(ms = 10_000) {
-    this.signal('SIGTERM');
+    this.signal("SIGTERM");
     try {
-      return await within(ms, this.exited, 'the program to end after SIGTERM');
+      return await within(ms, this.exited, "the program to end after SIGTERM");
     } catch {
       return this.kill();
     }

@@ -1,7 +1,7 @@
 // Senders that log every acknowledgement and repeat what was not acknowledged.
-import { setTimeout as pause } from 'node:timers/promises';
-import { DEADLINE_MS, until } from './wait.mjs';
-import { Client } from './sockets.mjs';
+import { setTimeout as pause } from "node:timers/promises";
+import { Client } from "./sockets.mjs";
+import { DEADLINE_MS, until } from "./wait.mjs";
 
 /** What all senders of a run were told. */
 export class Log {
@@ -12,12 +12,14 @@ export class Log {
 
   add(entry) {
     const now = Date.now();
-    if (this.lastAckAt) this.longestSilenceMs = Math.max(this.longestSilenceMs, now - this.lastAckAt);
+    if (this.lastAckAt)
+      this.longestSilenceMs = Math.max(this.longestSilenceMs, now - this.lastAckAt);
     this.lastAckAt = now;
     const key = keyOf(entry);
     const earlier = this.acked.get(key);
     if (!earlier) this.acked.set(key, entry);
-    else if (earlier.id !== entry.id || earlier.seq !== entry.seq) this.conflicts.push([earlier, entry]);
+    else if (earlier.id !== entry.id || earlier.seq !== entry.seq)
+      this.conflicts.push([earlier, entry]);
   }
 }
 
@@ -32,8 +34,8 @@ export class Sender {
     Object.assign(this, { user, roomId, name, log, window, repeatShare });
     this.pending = new Set();
     this.refusals = new Map();
-    this.client = new Client(base, { token: user.accessToken, dialect: 'native', timeout: 2_000 });
-    this.client.socket.on('connect', () => {
+    this.client = new Client(base, { token: user.accessToken, dialect: "native", timeout: 2_000 });
+    this.client.socket.on("connect", () => {
       for (const clientId of this.pending) this.#emit(clientId);
       this.#fill();
     });
@@ -70,15 +72,18 @@ export class Sender {
     const engine = socket.io.engine;
     let ack;
     try {
-      ack = await socket.timeout(DEADLINE_MS).emitWithAck('message.send', body);
+      ack = await socket.timeout(DEADLINE_MS).emitWithAck("message.send", body);
     } catch {
       // Lost with its connection: the next `connect` repeats it. On a living one nobody else would.
-      if (socket.connected && socket.io.engine === engine && this.pending.has(clientId)) this.#emit(clientId);
+      if (socket.connected && socket.io.engine === engine && this.pending.has(clientId))
+        this.#emit(clientId);
       return;
     }
     if (ack?.success !== true) return this.#refused(clientId, ack);
     const { id, seq, number } = ack.message;
-    const repeat = !this.log.acked.has(`${this.roomId} ${this.user.user.id} ${clientId}`) && Math.random() < this.repeatShare;
+    const repeat =
+      !this.log.acked.has(`${this.roomId} ${this.user.user.id} ${clientId}`) &&
+      Math.random() < this.repeatShare;
     this.log.add({ roomId: this.roomId, senderId: this.user.user.id, clientId, id, seq, number });
     this.pending.delete(clientId);
     if (repeat) {
@@ -89,7 +94,7 @@ export class Sender {
   }
 
   async #refused(clientId, ack) {
-    const code = ack?.code ?? 'no code';
+    const code = ack?.code ?? "no code";
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
     await pause(50);
     if (this.client.socket.connected && this.pending.has(clientId)) this.#emit(clientId);

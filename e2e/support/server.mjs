@@ -1,36 +1,40 @@
 // Starts, stops, kills and restarts the programs under test.
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import test from 'node:test';
-import { Child, freePort, removeAtExit } from './process.mjs';
-import { until } from './wait.mjs';
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import test from "node:test";
+import { fileURLToPath } from "node:url";
+import { Child, freePort, removeAtExit } from "./process.mjs";
+import { until } from "./wait.mjs";
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const root = fileURLToPath(new URL("../..", import.meta.url));
 const from = (name, otherwise) => path.resolve(process.env[name] ?? path.join(root, otherwise));
 
-export const MYNAH_BIN = from('MYNAH_BIN', 'target/release/mynah');
-export const CONFORMANCE_BIN = from('MYNAH_CONFORMANCE_BIN', 'target/release/examples/conformance');
-export const JWT_SECRET = 'e2e-only-secret-0123456789-abcdefghijklmnop';
+export const MYNAH_BIN = from("MYNAH_BIN", "target/release/mynah");
+export const CONFORMANCE_BIN = from("MYNAH_CONFORMANCE_BIN", "target/release/examples/conformance");
+export const JWT_SECRET = "e2e-only-secret-0123456789-abcdefghijklmnop";
 const START_MS = 20_000;
 
 // The suites register and send far more from one address than a person would; a server started with
 // `limits: true` keeps its usual rate limits.
-const ROOMY = { RATE_LIMIT_MESSAGES_PER_MINUTE: '100000000' };
+const ROOMY = { RATE_LIMIT_MESSAGES_PER_MINUTE: "100000000" };
 
 class Program {
   child = null;
 
   get log() {
-    return this.child?.tail() ?? '';
+    return this.child?.tail() ?? "";
   }
 
   async launch(bin, args, env, ready) {
     const child = new Child(bin, args, { env, cwd: this.dataDir });
     this.child = child;
     try {
-      await until(() => child.ended || answers(ready), `${path.basename(bin)} to be ready`, START_MS);
+      await until(
+        () => child.ended || answers(ready),
+        `${path.basename(bin)} to be ready`,
+        START_MS,
+      );
       if (child.ended) throw new Error(`${bin} ended while starting`);
     } catch (error) {
       await child.kill();
@@ -61,7 +65,7 @@ export class Server extends Program {
     const server = new Server();
     server.bin = bin;
     server.env = { ...(limits ? {} : ROOMY), ...env };
-    server.dataDir = dataDir ?? mkdtempSync(path.join(tmpdir(), 'mynah-e2e-'));
+    server.dataDir = dataDir ?? mkdtempSync(path.join(tmpdir(), "mynah-e2e-"));
     server.folder = dataDir ? null : removeAtExit(server.dataDir);
     server.port = await freePort();
     server.adminPort = await freePort();
@@ -85,7 +89,7 @@ export class Server extends Program {
       JWT_SECRET,
       ...this.env,
     };
-    return this.launch(this.bin, ['serve'], env, `${this.url}/readyz`);
+    return this.launch(this.bin, ["serve"], env, `${this.url}/readyz`);
   }
 
   /** Same port and data; `kill` = as after a crash, otherwise after an orderly end. */
@@ -107,7 +111,16 @@ export class Conformance extends Program {
     const program = new Conformance();
     const port = await freePort();
     program.url = `http://127.0.0.1:${port}`;
-    const args = ['--port', port, '--ping-interval-ms', 300, '--ping-timeout-ms', 200, '--max-payload', 1_000_000];
+    const args = [
+      "--port",
+      port,
+      "--ping-interval-ms",
+      300,
+      "--ping-timeout-ms",
+      200,
+      "--max-payload",
+      1_000_000,
+    ];
     const ready = `${program.url}/engine.io/?EIO=4&transport=polling`;
     return program.launch(CONFORMANCE_BIN, args.map(String), {}, ready);
   }

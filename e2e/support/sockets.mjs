@@ -1,13 +1,13 @@
 // Stock socket.io-client connections that remember what they received.
-import { io } from 'socket.io-client';
-import { DEADLINE_MS, Recorder, within } from './wait.mjs';
+import { io } from "socket.io-client";
+import { DEADLINE_MS, Recorder, within } from "./wait.mjs";
 
 export class Client {
   /**
    * `dialect: 'native'` or none (the room vocabulary of the root namespace);
    * `since` = `{roomId: seq}`; anything else goes to socket.io-client as it is.
    */
-  constructor(base, { token, dialect, since, nsp = '/', transports = ['websocket'], ...options }) {
+  constructor(base, { token, dialect, since, nsp = "/", transports = ["websocket"], ...options }) {
     const auth = { token, ...(dialect ? { dialect } : {}), ...(since ? { since } : {}) };
     this.socket = io(base + nsp, {
       auth,
@@ -17,20 +17,20 @@ export class Client {
       reconnectionDelayMax: 200,
       ...options,
     });
-    this.events = new Recorder(`${dialect ?? 'room'} client`);
-    this.states = new Recorder(`${dialect ?? 'room'} client's connection`);
+    this.events = new Recorder(`${dialect ?? "room"} client`);
+    this.states = new Recorder(`${dialect ?? "room"} client's connection`);
     this.socket.onAny((event, ...args) => this.events.push({ event, args }));
-    this.socket.on('connect', () => this.states.push({ state: 'connect' }));
-    this.socket.on('disconnect', (reason) => this.states.push({ state: 'disconnect', reason }));
-    this.socket.on('connect_error', (error) => {
-      this.states.push({ state: 'connect_error', message: error.message, data: error.data });
+    this.socket.on("connect", () => this.states.push({ state: "connect" }));
+    this.socket.on("disconnect", (reason) => this.states.push({ state: "disconnect", reason }));
+    this.socket.on("connect_error", (error) => {
+      this.states.push({ state: "connect_error", message: error.message, data: error.data });
     });
   }
 
   /** Connects and waits for it. */
   static async open(base, options) {
     const client = new Client(base, options);
-    await client.states.find(({ state }) => state === 'connect', 'the connection');
+    await client.states.find(({ state }) => state === "connect", "the connection");
     return client;
   }
 
@@ -38,7 +38,7 @@ export class Client {
   static async refused(base, options) {
     const client = new Client(base, { reconnection: false, ...options });
     try {
-      return await client.states.find(({ state }) => state === 'connect_error', 'a refusal');
+      return await client.states.find(({ state }) => state === "connect_error", "a refusal");
     } finally {
       client.close();
     }
@@ -59,7 +59,11 @@ export class Client {
 
   /** First argument of the first `event` that matches, past or future. */
   async got(event, match = () => true, ms = DEADLINE_MS) {
-    const hit = await this.events.find((item) => item.event === event && match(item.args[0]), event, ms);
+    const hit = await this.events.find(
+      (item) => item.event === event && match(item.args[0]),
+      event,
+      ms,
+    );
     return hit.args[0];
   }
 
@@ -70,7 +74,11 @@ export class Client {
 
   /** Waits for the next state named `state` after the first `from` ones. */
   state(state, from = 0, ms = DEADLINE_MS) {
-    return this.states.when((items) => items.slice(from).find((item) => item.state === state), state, ms);
+    return this.states.when(
+      (items) => items.slice(from).find((item) => item.state === state),
+      state,
+      ms,
+    );
   }
 
   /** Cuts the transport as a network failure would; the client reconnects by itself. */
@@ -85,8 +93,12 @@ export class Client {
 
 /** A native client that is ready: subscribed to all rooms of its user. */
 export async function native(base, user, options = {}) {
-  const client = await Client.open(base, { token: user.accessToken, dialect: 'native', ...options });
-  client.ready = await client.got('connection.ready');
+  const client = await Client.open(base, {
+    token: user.accessToken,
+    dialect: "native",
+    ...options,
+  });
+  client.ready = await client.got("connection.ready");
   return client;
 }
 
@@ -97,3 +109,10 @@ export function camel(base, user, options = {}) {
 
 /** What two clients must agree on about a message. */
 export const facts = ({ id, seq, content }) => ({ id, seq, content });
+
+/** Closes the clients when the test `t` ends. */
+export function closing(t, ...clients) {
+  t.after(() => {
+    for (const client of clients) client.close();
+  });
+}

@@ -1,5 +1,5 @@
 // Waiting for things to happen, always with a deadline.
-import { setTimeout as pause } from 'node:timers/promises';
+import { setTimeout as pause } from "node:timers/promises";
 
 export const DEADLINE_MS = Number(process.env.E2E_DEADLINE_MS ?? 15_000);
 
@@ -29,7 +29,7 @@ export async function until(check, what, ms = DEADLINE_MS, everyMs = 20) {
       last = error;
     }
     if (Date.now() > end) {
-      throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.message}` : ''}`);
+      throw new Error(`waited ${ms} ms for ${what}${last ? `: ${last.message}` : ""}`);
     }
     await pause(everyMs);
   }
@@ -40,7 +40,7 @@ export class Recorder {
   #waiting = new Set();
   #cursor = 0;
 
-  constructor(name = 'source') {
+  constructor(name = "source") {
     this.name = name;
     this.items = [];
   }
@@ -50,15 +50,23 @@ export class Recorder {
     for (const wake of [...this.#waiting]) wake();
   }
 
+  /** Nothing more will come: whoever waits is told so at once. */
+  end(reason) {
+    this.ended = reason;
+    for (const wake of [...this.#waiting]) wake();
+  }
+
   /** Waits until `pick(items)` answers something other than undefined. */
   async when(pick, what, ms = DEADLINE_MS) {
     const now = pick(this.items);
     if (now !== undefined) return now;
+    if (this.ended) throw new Error(`${this.ended} before ${what}`);
     let wake;
-    const found = new Promise((resolve) => {
+    const found = new Promise((resolve, reject) => {
       wake = () => {
         const value = pick(this.items);
         if (value !== undefined) resolve(value);
+        else if (this.ended) reject(new Error(`${this.ended} before ${what}`));
       };
       this.#waiting.add(wake);
     });
@@ -66,7 +74,7 @@ export class Recorder {
       return await within(ms, found, what);
     } catch (error) {
       const seen = this.items.slice(-12).map((item) => JSON.stringify(item)?.slice(0, 200));
-      error.message += ` from ${this.name}; last seen: ${seen.join(' | ') || 'nothing'}`;
+      error.message += ` from ${this.name}; last seen: ${seen.join(" | ") || "nothing"}`;
       throw error;
     } finally {
       this.#waiting.delete(wake);
@@ -80,10 +88,14 @@ export class Recorder {
 
   /** At least `count` matching items, past or future. */
   atLeast(count, match, what, ms) {
-    return this.when((items) => {
-      const hits = items.filter(match);
-      return hits.length >= count ? hits : undefined;
-    }, `${count} × ${what}`, ms);
+    return this.when(
+      (items) => {
+        const hits = items.filter(match);
+        return hits.length >= count ? hits : undefined;
+      },
+      `${count} × ${what}`,
+      ms,
+    );
   }
 
   /** The next item not yet taken. */
@@ -91,7 +103,9 @@ export class Recorder {
     const index = this.#cursor;
     this.#cursor += 1;
     try {
-      return (await this.when((items) => (items.length > index ? [items[index]] : undefined), what, ms))[0];
+      return (
+        await this.when((items) => (items.length > index ? [items[index]] : undefined), what, ms)
+      )[0];
     } catch (error) {
       this.#cursor -= 1;
       throw error;
