@@ -81,11 +81,11 @@ scenario(
     const otherTab = await refresh(ada.refreshToken);
     assert.equal(otherTab.status, 200, "two tabs may refresh with one token");
 
-    const second = await refresh(first.body.refreshToken);
+    const second = await refresh(otherTab.body.refreshToken);
     assert.equal(second.status, 200);
     const third = await refresh(second.body.refreshToken);
     assert.equal(third.status, 200);
-    const reused = await refresh(first.body.refreshToken);
+    const reused = await refresh(otherTab.body.refreshToken);
     assert.equal(reused.status, 401);
     assert.equal(reused.body.code, "TOKEN_REUSED");
     const victim = await refresh(third.body.refreshToken);

@@ -105,7 +105,7 @@ scenario(
     );
     assert.deepEqual(args, ten);
     const shared = client.socket.io.socket("/custom");
-  closing(t, shared);
+    closing(t, shared);
     const joined = new Promise((resolve) => shared.once("connect", resolve));
     shared.connect();
     await within(DEADLINE_MS, joined, "/custom on the same connection");
