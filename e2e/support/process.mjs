@@ -37,13 +37,21 @@ export function freePort() {
   });
 }
 
+/** What a program gets of this environment: no setting of the caller may change what is tested. */
+function inherited() {
+  const names = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_LOG", "RUST_BACKTRACE"];
+  return Object.fromEntries(
+    names.filter((name) => name in process.env).map((name) => [name, process.env[name]]),
+  );
+}
+
 /** One running program; keeps the last lines it wrote. */
 export class Child {
   constructor(bin, args, { env = {}, cwd } = {}) {
     this.lines = [];
     this.process = spawn(bin, args, {
       cwd,
-      env: { ...process.env, ...env },
+      env: { ...inherited(), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     running.add(this);
