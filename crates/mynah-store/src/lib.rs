@@ -1,1 +1,13 @@
-//! mynah-store.
+//! Durable stores behind the ports of `mynah-domain`.
+//!
+//! What this crate deliberately lacks: rules (they are the domain's; a store only asks the guard it was
+//! given), wire names, HTTP, and any SQL outside the adapters.
+//!
+//! Invariants:
+//! * One thread writes. What queued while the last commit was syncing becomes the next commit.
+//! * Nothing is answered, and no listener hears of it, before the commit is on disk.
+//! * Every statement is in one registry and none of them reads a table from end to end.
+//!
+//! Entry point: [`sqlite::SqliteStore::open`].
+
+pub mod sqlite;

@@ -1,0 +1,186 @@
+//! The ports on SQLite: one writer with group commit, a few readers, one file.
+//!
+//! Durability: write-ahead log with `synchronous=FULL`, so a commit returns after `fsync`. Order: the
+//! writer is one thread, so commit order is call order is `pos` order. A second process is kept out by
+//! a lock file beside the database.
+
+mod accounts;
+mod connect;
+mod facts;
+mod history;
+mod journal;
+mod lists;
+mod marks;
+mod members;
+mod messages;
+mod migrate;
+mod readers;
+mod rooms;
+mod rows;
+mod sessions;
+mod sql;
+mod trouble;
+mod tx;
+mod writer;
+
+#[cfg(test)]
+mod plan_tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+
+use mynah_domain::ports::CommitListener;
+use parking_lot::Mutex;
+
+pub use connect::{FILE_NAME, OpenError};
+
+use readers::ReadQueue;
+use writer::WriteQueue;
+
+/// How a [`SqliteStore`] works.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// Threads that read.
+    pub readers: usize,
+    /// Writes waiting at most; one more is refused with `Overloaded`.
+    pub write_queue_max: usize,
+    /// Reads waiting at most; one more is refused with `Overloaded`.
+    pub read_queue_max: usize,
+    /// Writes in one commit at most.
+    pub batch_max: usize,
+    /// Largest database, in pages of 8 KiB; beyond it writes are refused with `Full`.
+    pub pages_max: Option<u32>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            readers: 3,
+            write_queue_max: 16_384,
+            read_queue_max: 16_384,
+            batch_max: 1_024,
+            pages_max: None,
+        }
+    }
+}
+
+/// What a store has done and what waits, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Commits that are on disk.
+    pub commits: u64,
+    /// Commits that failed.
+    pub failed_commits: u64,
+    /// Writes taken from the queue, refused ones included.
+    pub writes: u64,
+    /// Writes in the last batch.
+    pub last_batch: u64,
+    /// Writes in the largest batch.
+    pub largest_batch: u64,
+    /// Writes waiting now.
+    pub write_queue: usize,
+    /// Reads waiting now.
+    pub read_queue: usize,
+    /// Size of the write-ahead log, in bytes.
+    pub wal_bytes: u64,
+}
+
+/// All store ports on one SQLite file.
+pub struct SqliteStore {
+    writes: Arc<WriteQueue>,
+    reads: Arc<ReadQueue>,
+    file: PathBuf,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    // Keeps other processes out while the store lives.
+    lock: Mutex<Option<File>>,
+}
+
+impl SqliteStore {
+    /// Opens or makes a database, brings its schema up to date and starts its threads.
+    ///
+    /// `path` is a folder (the file is then [`FILE_NAME`] inside it) or a file ending in `.sqlite3` or
+    /// `.db`. `listener` hears of every commit on the writer's thread; while it blocks, nothing is
+    /// committed and nobody is answered.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a foreign or newer file is left as it is.
+    pub fn open(
+        path: impl AsRef<Path>,
+        options: &SqliteOptions,
+        listener: Arc<dyn CommitListener>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let file = connect::file_in(path.as_ref())?;
+        connect::inspect(&file)?;
+        let lock = connect::lock(&file)?;
+        let engine = |source| OpenError::Engine { path: file.clone(), source };
+        let mut conn = connect::writer(&file, options).map_err(engine)?;
+        migrate::run(&file, &mut conn)?;
+        let writes = Arc::new(WriteQueue::new(options.write_queue_max));
+        let reads = Arc::new(ReadQueue::new(options.read_queue_max));
+        let store = Arc::new(Self {
+            writes: writes.clone(),
+            reads: reads.clone(),
+            file: file.clone(),
+            threads: Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+        });
+        for n in 0..options.readers.max(1) {
+            let conn = connect::reader(&file).map_err(engine)?;
+            let queue = reads.clone();
+            store.start(format!("store-read-{n}"), move || readers::run(&conn, &queue))?;
+        }
+        let batch_max = options.batch_max.max(1);
+        store.start("store-write".to_owned(), move || {
+            writer::run(&conn, &writes, batch_max, &listener);
+        })?;
+        Ok(store)
+    }
+
+    fn start(&self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+        let thread = std::thread::Builder::new().name(name).spawn(run);
+        let thread =
+            thread.map_err(|source| OpenError::File { path: self.file.clone(), source })?;
+        self.threads.lock().push(thread);
+        Ok(())
+    }
+
+    /// Takes no more calls, finishes those waiting, folds the log into the file and lets go of it.
+    /// Blocks until done; call it from a thread that may block. Closing again does nothing.
+    pub fn close(&self) {
+        self.writes.close();
+        self.reads.close();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a store thread had panicked");
+            }
+        }
+        drop(self.lock.lock().take());
+    }
+
+    /// What the store has done and what waits.
+    pub fn stats(&self) -> StoreStats {
+        let counters = &self.writes.counters;
+        let mut wal = self.file.as_os_str().to_owned();
+        wal.push("-wal");
+        StoreStats {
+            commits: counters.commits.load(Ordering::Relaxed),
+            failed_commits: counters.failed_commits.load(Ordering::Relaxed),
+            writes: counters.writes.load(Ordering::Relaxed),
+            last_batch: counters.last_batch.load(Ordering::Relaxed),
+            largest_batch: counters.largest_batch.load(Ordering::Relaxed),
+            write_queue: self.writes.len(),
+            read_queue: self.reads.len(),
+            wal_bytes: std::fs::metadata(wal).map_or(0, |m| m.len()),
+        }
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,152 @@
+//! The journal, read.
+
+use std::collections::BinaryHeap;
+
+use async_trait::async_trait;
+use mynah_domain::RoomId;
+use mynah_domain::chat::ChatError;
+use mynah_domain::event::{CatchUp, Event, LogPage};
+use mynah_domain::permission::{Actor, Guard};
+use mynah_domain::ports::{JournalStore, StoreError};
+use rusqlite::Connection;
+
+use super::facts::{self, Replay};
+use super::trouble::{Trouble, inconsistent};
+use super::{SqliteStore, lists, rows, sql};
+
+#[async_trait]
+impl JournalStore for SqliteStore {
+    async fn room_events(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<CatchUp, ChatError> {
+        let room = room.clone();
+        let read = move |conn: &Connection| {
+            let room = lists::enter(conn, &guard, &room)?;
+            let stream = (facts::room_stream(room.row), room.room.last_seq);
+            catch_up(conn, stream, after_seq, limit)
+        };
+        self.reads.call(read).await
+    }
+
+    async fn inbox_events(
+        &self,
+        viewer: &Actor,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<CatchUp, StoreError> {
+        let viewer = viewer.clone();
+        let read = move |conn: &Connection| {
+            let user = rows::user_by_id(conn, &viewer.tenant, &viewer.user)?;
+            let (row, head) = user.map_or((0, 0), |user| (user.row, user.inbox_seq));
+            catch_up(conn, (facts::inbox_stream(row), head), after_seq, limit)
+        };
+        self.reads.call(read).await
+    }
+
+    async fn events_for(
+        &self,
+        viewer: &Actor,
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError> {
+        let viewer = viewer.clone();
+        self.reads.call(move |conn| events_for(conn, &viewer, after_pos, limit)).await
+    }
+
+    async fn head_pos(&self) -> Result<u64, StoreError> {
+        self.reads.call(head_pos).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        let write = |tx: &mut super::tx::Tx<'_>| {
+            rows::execute(tx.conn, sql::PROBE_WRITE, [])?;
+            Ok::<_, Trouble<StoreError>>(())
+        };
+        self.writes.call(write).await?;
+        self.reads
+            .call(|conn| {
+                let found = rows::first(conn, sql::PROBE_READ, [], |_| Ok(()))?;
+                Ok(found.ok_or_else(|| inconsistent("probes", &1))?)
+            })
+            .await
+    }
+}
+
+fn head_pos(conn: &Connection) -> Result<u64, Trouble<StoreError>> {
+    Ok(rows::first(conn, sql::HEAD_POS, [], |row| rows::count(row, 0))?.unwrap_or(0))
+}
+
+fn catch_up<E>(
+    conn: &Connection,
+    (stream, head_seq): (i64, u64),
+    after_seq: u64,
+    limit: u32,
+) -> Result<CatchUp, Trouble<E>> {
+    if after_seq > head_seq {
+        return Ok(CatchUp { events: Vec::new(), head_seq, gap: true });
+    }
+    let params = (stream, after_seq.cast_signed(), i64::from(limit));
+    let found = rows::all(conn, sql::EVENTS_AFTER_SEQ, params, facts::event_row)?;
+    let mut replay = Replay::new(conn);
+    let events: Vec<Event> = found.iter().map(|row| replay.event(row)).collect::<Result<_, _>>()?;
+    let first = events.first().map_or(head_seq + 1, |event| event.seq);
+    let gap = first != after_seq + 1 && limit > 0;
+    Ok(CatchUp { events, head_seq, gap })
+}
+
+/// Merges the viewer's streams: only those with news are looked at, each by its own index range, and
+/// each only as far as the page can still reach.
+fn events_for(
+    conn: &Connection,
+    viewer: &Actor,
+    after_pos: u64,
+    limit: u32,
+) -> Result<LogPage, Trouble<StoreError>> {
+    let head = head_pos(conn)?;
+    let quiet = |gap| LogPage { events: Vec::new(), next: head, gap, more: false };
+    if after_pos > head {
+        return Ok(quiet(true));
+    }
+    let Some(user) = rows::user_by_id(conn, &viewer.tenant, &viewer.user)? else {
+        return Ok(quiet(false));
+    };
+    let after = after_pos.cast_signed();
+    let rooms = rows::all(conn, sql::ROOMS_NEWS, (user.row, after), |r| r.get::<_, i64>(0))?;
+    let mut streams: Vec<i64> = rooms.into_iter().map(facts::room_stream).collect();
+    if user.inbox_pos > after_pos {
+        streams.push(facts::inbox_stream(user.row));
+    }
+    let wanted = limit as usize + 1;
+    let mut nearest: BinaryHeap<i64> = BinaryHeap::with_capacity(wanted + 1);
+    for stream in streams {
+        let mut statement = rows::prepare(conn, sql::POSITIONS_AFTER)?;
+        let mut found = statement.query((stream, after, wanted as i64))?;
+        while let Some(row) = found.next()? {
+            let pos: i64 = row.get(0)?;
+            let full = nearest.len() == wanted;
+            if full && nearest.peek().is_some_and(|farthest| pos > *farthest) {
+                break;
+            }
+            nearest.push(pos);
+            if full {
+                nearest.pop();
+            }
+        }
+    }
+    let mut positions = nearest.into_sorted_vec();
+    let more = positions.len() > limit as usize;
+    positions.truncate(limit as usize);
+    let mut replay = Replay::new(conn);
+    let mut events = Vec::with_capacity(positions.len());
+    for pos in positions {
+        let row = rows::first(conn, sql::EVENT_AT_POS, [pos], facts::event_row)?;
+        let row = row.ok_or_else(|| inconsistent("events", &pos))?;
+        events.push(replay.event(&row)?);
+    }
+    let next = events.last().filter(|_| more).map_or(head, |event| event.pos);
+    Ok(LogPage { events, next, gap: false, more })
+}

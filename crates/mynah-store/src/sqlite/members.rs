@@ -1,0 +1,229 @@
+//! Changing who stands where towards a room.
+
+use std::sync::Arc;
+
+use mynah_domain::chat::ChatError;
+use mynah_domain::event::{Departure, Fact};
+use mynah_domain::permission::{Access, Denied, Guard, Operation, authorise};
+use mynah_domain::room::{
+    MemberState, Membership, MembershipChange, MembershipChanged, Role, Room, RoomKind,
+};
+use mynah_domain::{RoomId, Timestamp, UserId};
+
+use super::trouble::{Trouble, inconsistent};
+use super::tx::{Tx, Who};
+use super::{rooms, rows, sql};
+
+type Outcome<T> = Result<T, Trouble<ChatError>>;
+
+/// What a change makes of a standing.
+struct Step {
+    state: MemberState,
+    role: Role,
+}
+
+/// A judged question: everything that [`step`] needs.
+struct Question<'a> {
+    guard: &'a Guard,
+    room: &'a Room,
+    own: Option<&'a Membership>,
+    target: Option<&'a Membership>,
+}
+
+pub(super) fn change(
+    tx: &mut Tx<'_>,
+    guard: &Guard,
+    id: &RoomId,
+    (change, at): (&MembershipChange, Timestamp),
+) -> Outcome<MembershipChanged> {
+    let row = tx.room_id(id)?.ok_or(Denied::Hidden)?;
+    let actor = tx.user(&guard.actor.tenant, &guard.actor.user)?.ok_or(Denied::Hidden)?;
+    let other = concerned(change);
+    let target = match other {
+        Some(user) => tx.user(&guard.actor.tenant, user)?,
+        None => Some(actor.clone()),
+    };
+    tx.load_member(row, (actor.row, &actor.profile.id))?;
+    if let Some(target) = &target {
+        tx.load_member(row, (target.row, &target.profile.id))?;
+    }
+    let (room, own, standing) =
+        tx.access(row, Some(actor.row), target.as_ref().map(|target| target.row))?;
+    let question = Question {
+        guard,
+        room: &room.room,
+        own: own.map(|m| &m.membership),
+        target: standing.map(|m| &m.membership),
+    };
+    let step = step(&question, change)?;
+    let missing = || ChatError::MissingUser(other.unwrap_or(&guard.actor.user).clone());
+    let target = target.ok_or_else(missing)?;
+    let before = question.target.cloned();
+    let Some(step) = step else {
+        let membership = before.ok_or_else(missing)?;
+        let room = Arc::new(room.room.clone());
+        return Ok(MembershipChanged { room, membership, changed: false });
+    };
+    apply(tx, row, (&actor, &target), (before.as_ref(), &step, at))?;
+    let (room, _, after) = tx.access(row, None, Some(target.row))?;
+    let after = after.ok_or_else(|| inconsistent("memberships", &id))?;
+    let membership = after.membership.clone();
+    Ok(MembershipChanged { room: Arc::new(room.room.clone()), membership, changed: true })
+}
+
+/// Whom a change is about, if not the actor.
+fn concerned(change: &MembershipChange) -> Option<&UserId> {
+    match change {
+        MembershipChange::Join | MembershipChange::Leave => None,
+        MembershipChange::Invite { user }
+        | MembershipChange::Add { user, .. }
+        | MembershipChange::Kick { user }
+        | MembershipChange::Ban { user }
+        | MembershipChange::SetRole { user, .. } => Some(user),
+    }
+}
+
+/// Judges a change and says what it makes of the standing; `None` when it changes nothing.
+fn step(q: &Question<'_>, change: &MembershipChange) -> Outcome<Option<Step>> {
+    use MemberState as S;
+    let state = q.target.map(|m| m.state);
+    let access = |target| Access { room: q.room, membership: q.own, author: None, target };
+    let gone = matches!(state, Some(S::Left | S::Kicked | S::Invited));
+    if *change == MembershipChange::Leave && gone {
+        // Leaving again is no mistake, but a private room stays hidden.
+        authorise(&q.guard.actor, Operation::ViewRoom, &access(None))?;
+        return Ok(None);
+    }
+    q.guard.check(&access(if concerned(change).is_some() { q.target } else { None }))?;
+    // Coming back never gives more than was held before.
+    let humble = q.target.map_or(Role::Member, |m| m.role.min(Role::Member));
+    Ok(match change {
+        MembershipChange::Join => unless(state == Some(S::Joined), S::Joined, humble),
+        MembershipChange::Leave => Some(Step { state: S::Left, role: q.held(Role::Member) }),
+        MembershipChange::Invite { .. } => {
+            q.may_pardon(&access(q.target))?;
+            unless(matches!(state, Some(S::Joined | S::Invited)), S::Invited, humble)
+        }
+        MembershipChange::Add { role, .. } => {
+            q.may_pardon(&access(q.target))?;
+            q.not_above_own(*role)?;
+            unless(state == Some(S::Joined), S::Joined, *role)
+        }
+        MembershipChange::Kick { .. } => {
+            let inside = matches!(state, Some(S::Joined | S::Invited));
+            unless(!inside, S::Kicked, q.held(Role::Member))
+        }
+        MembershipChange::Ban { .. } => {
+            unless(state == Some(S::Banned), S::Banned, q.held(Role::Member))
+        }
+        MembershipChange::SetRole { user, role } => {
+            q.not_above_own(*role)?;
+            let inside = q.target.filter(|m| matches!(m.state, S::Joined | S::Invited));
+            let Some(m) = inside else { return Err(ChatError::MissingUser(user.clone()).into()) };
+            unless(m.role == *role, m.state, *role)
+        }
+    })
+}
+
+fn unless(so_already: bool, state: MemberState, role: Role) -> Option<Step> {
+    if so_already { None } else { Some(Step { state, role }) }
+}
+
+impl Question<'_> {
+    /// The target's present rank.
+    fn held(&self, otherwise: Role) -> Role {
+        self.target.map_or(otherwise, |m| m.role)
+    }
+
+    /// Asking somebody in who is banned takes the right to ban.
+    fn may_pardon(&self, access: &Access<'_>) -> Outcome<()> {
+        if self.target.is_some_and(|m| m.state == MemberState::Banned) {
+            authorise(&self.guard.actor, Operation::BanMember, access)?;
+        }
+        Ok(())
+    }
+
+    fn not_above_own(&self, role: Role) -> Outcome<()> {
+        let joined = self.own.filter(|m| m.state == MemberState::Joined).map(|m| m.role);
+        let actor = self.guard.actor.role;
+        let caretaker = actor >= Role::Admin && self.room.kind != RoomKind::Direct;
+        let own = joined.max(caretaker.then_some(actor)).unwrap_or(Role::Readonly);
+        if role > own { Err(Denied::Role.into()) } else { Ok(()) }
+    }
+}
+
+fn apply(
+    tx: &mut Tx<'_>,
+    row: i64,
+    (actor, target): (&Who, &Who),
+    (before, step, at): (Option<&Membership>, &Step, Timestamp),
+) -> Outcome<()> {
+    let was_in = before.is_some_and(|m| m.state == MemberState::Joined);
+    let is_in = step.state == MemberState::Joined;
+    write_standing(tx, (row, target), (before, step, at))?;
+    if was_in != is_in {
+        let room = &mut tx.room::<ChatError>(row)?.room;
+        let count = room.member_count;
+        room.member_count = if is_in { count + 1 } else { count.saturating_sub(1) };
+        rooms::save(tx, row)?;
+    }
+    let id = tx.room::<ChatError>(row)?.room.id.clone();
+    let member = target.profile.clone();
+    let user = target.profile.id.clone();
+    let role = step.role;
+    let departure = departure(step.state);
+    let same_state = before.is_some_and(|m| m.state == step.state);
+    let fact = match (departure, step.state) {
+        (Some(departure), _) => Fact::MemberLeft { room: id.clone(), user, departure },
+        (None, _) if same_state => Fact::MemberRoleChanged { room: id.clone(), user, role },
+        (None, MemberState::Invited) => Fact::MemberInvited { room: id.clone(), member },
+        (None, _) => Fact::MemberJoined { room: id.clone(), member, role },
+    };
+    tx.emit_in_room(row, actor, (target.row, at), fact)?;
+    let known =
+        before.is_some_and(|m| matches!(m.state, MemberState::Joined | MemberState::Invited));
+    let room = Arc::new(tx.room::<ChatError>(row)?.room.clone());
+    let notice = match (departure, step.state) {
+        (Some(departure), _) if known => Fact::RoomRemoved { room: id, departure },
+        // Somebody who was not in loses nothing.
+        (Some(_), _) => return Ok(()),
+        (None, _) if same_state => return Ok(()),
+        (None, MemberState::Invited) => Fact::RoomInvited { room },
+        (None, _) => Fact::RoomAdded { room, role, peer: None },
+    };
+    tx.emit_to_inbox(target.row, actor, (row, at), notice)
+}
+
+fn departure(state: MemberState) -> Option<Departure> {
+    match state {
+        MemberState::Left => Some(Departure::Left),
+        MemberState::Kicked => Some(Departure::Kicked),
+        MemberState::Banned => Some(Departure::Banned),
+        MemberState::Joined | MemberState::Invited => None,
+    }
+}
+
+fn write_standing(
+    tx: &mut Tx<'_>,
+    (row, target): (i64, &Who),
+    (before, step, at): (Option<&Membership>, &Step, Timestamp),
+) -> Outcome<()> {
+    let (state, role) = (step.state.as_str(), step.role.as_str());
+    if before.is_none() {
+        rows::execute(tx.conn, sql::MEMBER_INSERT, (row, target.row, state, role, at.0))?;
+        return tx.load_member(row, (target.row, &target.profile.id));
+    }
+    let conn = tx.conn;
+    let comes = step.state == MemberState::Joined;
+    let Some(member) = tx.member_mut(row, target.row) else {
+        return Err(inconsistent("memberships", &target.row).into());
+    };
+    let m = &mut member.membership;
+    if comes && m.state != MemberState::Joined {
+        m.joined_at = at;
+    }
+    m.state = step.state;
+    m.role = step.role;
+    rows::execute(conn, sql::MEMBER_STANDING, (member.row, state, role, m.joined_at.0))?;
+    Ok(())
+}

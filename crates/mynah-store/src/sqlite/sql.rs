@@ -1,0 +1,221 @@
+//! Every SQL statement of the adapter, so that a test can look at each plan.
+
+/// Columns of a room; see `rows::room`.
+macro_rules! room {
+    ($rest:literal) => {
+        concat!(
+            "SELECT r.id, r.ext_id, t.ext_id, r.kind, r.visibility, r.name, r.topic, c.ext_id, \
+             r.member_count, r.last_seq, r.last_number, r.last_pos, r.created_at, r.updated_at, \
+             r.deleted_at, r.direct_low, r.direct_high ",
+            $rest
+        )
+    };
+}
+
+/// Columns of a user; see `rows::user`.
+macro_rules! user {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.id, u.ext_id, t.ext_id, u.username, u.email, u.name, u.role, u.created_at, \
+             u.updated_at, u.inbox_seq, u.inbox_pos ",
+            $rest
+        )
+    };
+}
+
+/// Columns of a message and its sender; see `rows::message`.
+macro_rules! message {
+    ($rest:literal) => {
+        concat!(
+            "SELECT m.id, m.ext_id, m.seq, m.number, m.kind, m.content, m.metadata, m.reply_to, \
+             m.client_id, m.edit_count, m.edited_at, m.deleted_at, m.created_at, u.ext_id, \
+             u.username, u.name, m.room_id, m.sender_id ",
+            $rest
+        )
+    };
+}
+
+/// Columns of a membership; see `rows::membership`.
+macro_rules! member {
+    ($rest:literal) => {
+        concat!(
+            "SELECT s.id, s.state, s.role, s.joined_at, s.last_read_seq, s.last_read_number, \
+             s.last_read_at, s.marks ",
+            $rest
+        )
+    };
+}
+
+macro_rules! statements {
+    ($($name:ident = $sql:expr;)+) => {
+        $(pub(super) const $name: &str = $sql;)+
+
+        /// Name and text of each.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+statements! {
+    PROBE_WRITE = "UPDATE probes SET count = count + 1 WHERE id = 1";
+    PROBE_READ = "SELECT count FROM probes WHERE id = 1";
+    HEAD_POS = "SELECT coalesce(max(pos), 0) FROM events";
+
+    TENANT_BY_ID = "SELECT id FROM tenants WHERE ext_id = ?1";
+    TENANT_INSERT = "INSERT INTO tenants (ext_id) VALUES (?1)";
+
+    USER_BY_ID = user!(
+        "FROM tenants t CROSS JOIN users u ON u.tenant_id = t.id AND u.ext_id = ?2 WHERE t.ext_id = ?1"
+    );
+    USER_BY_ROW = user!("FROM users u CROSS JOIN tenants t ON t.id = u.tenant_id WHERE u.id = ?1");
+    USER_BY_USERNAME = user!(
+        "FROM tenants t CROSS JOIN users u ON u.tenant_id = t.id AND u.username_key = ?2 \
+         WHERE t.ext_id = ?1"
+    );
+    USER_BY_EMAIL = user!(
+        "FROM tenants t CROSS JOIN users u ON u.tenant_id = t.id AND u.email = ?2 WHERE t.ext_id = ?1"
+    );
+    USERS_BY_USERNAME_PREFIX = user!(
+        "FROM tenants t CROSS JOIN users u \
+         ON u.tenant_id = t.id AND u.username_key >= ?2 AND u.username_key < ?3 \
+         WHERE t.ext_id = ?1 ORDER BY u.username_key LIMIT ?4"
+    );
+    USERS_BY_NAME_PREFIX = user!(
+        "FROM tenants t CROSS JOIN users u \
+         ON u.tenant_id = t.id AND u.name_key >= ?2 AND u.name_key < ?3 \
+         WHERE t.ext_id = ?1 ORDER BY u.name_key LIMIT ?4"
+    );
+    USER_INSERT = "INSERT INTO users (tenant_id, ext_id, username, username_key, name, name_key, \
+                   email, role, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)";
+    USER_RENAME = "UPDATE users SET name = ?2, name_key = ?3, updated_at = ?4 WHERE id = ?1";
+    USER_INBOX = "UPDATE users SET inbox_seq = ?2, inbox_pos = ?3 WHERE id = ?1";
+
+    CREDENTIAL_INSERT = "INSERT INTO credentials (user_id, password_hash) VALUES (?1, ?2)";
+    CREDENTIAL = "SELECT password_hash FROM credentials WHERE user_id = ?1";
+
+    SESSION_INSERT = "INSERT INTO sessions (family, user_id, created_at, expires_at) \
+                      VALUES (?1, ?2, ?3, ?4)";
+    SESSION_PRUNE = "DELETE FROM sessions WHERE user_id = ?1 AND expires_at <= ?2";
+    SESSION_EXTEND = "UPDATE sessions SET expires_at = max(expires_at, ?2) WHERE id = ?1";
+    SESSION_REVOKE = "UPDATE sessions SET revoked_at = ?2, revoke_reason = ?3 \
+                      WHERE id = ?1 AND revoked_at IS NULL";
+    SESSION_ALIVE = "SELECT id FROM sessions \
+                     WHERE family = ?1 AND revoked_at IS NULL AND expires_at > ?2";
+    SESSIONS_ALIVE_OF = "SELECT id, family FROM sessions \
+                         WHERE user_id = ?1 AND revoked_at IS NULL AND expires_at > ?2 ORDER BY id";
+    SESSION_BY_FAMILY = "SELECT id FROM sessions WHERE family = ?1";
+
+    TOKEN_INSERT = "INSERT INTO refresh_tokens (session_id, parent_id, fingerprint, expires_at) \
+                    VALUES (?1, ?2, ?3, ?4)";
+    TOKEN = "SELECT k.id, k.session_id, k.expires_at, k.used_at, s.family, s.user_id, s.revoked_at \
+             FROM refresh_tokens k CROSS JOIN sessions s ON s.id = k.session_id \
+             WHERE k.fingerprint = ?1";
+    TOKEN_USE = "UPDATE refresh_tokens SET used_at = ?2 WHERE id = ?1";
+    TOKEN_USED_CHILD = "SELECT id FROM refresh_tokens \
+                        WHERE parent_id = ?1 AND used_at IS NOT NULL LIMIT 1";
+    TOKEN_PRUNE = "DELETE FROM refresh_tokens WHERE session_id = ?1 AND expires_at <= ?2";
+    TOKENS_DROP = "DELETE FROM refresh_tokens WHERE session_id = ?1";
+
+    ROOM_BY_ID = room!(
+        "FROM rooms r CROSS JOIN tenants t ON t.id = r.tenant_id \
+         CROSS JOIN users c ON c.id = r.created_by WHERE r.ext_id = ?1"
+    );
+    ROOM_BY_ROW = room!(
+        "FROM rooms r CROSS JOIN tenants t ON t.id = r.tenant_id \
+         CROSS JOIN users c ON c.id = r.created_by WHERE r.id = ?1"
+    );
+    ROOM_BY_PAIR = "SELECT ext_id FROM rooms WHERE direct_low = ?1 AND direct_high = ?2";
+    ROOM_INSERT = "INSERT INTO rooms (ext_id, tenant_id, kind, visibility, name, topic, created_by, \
+                   direct_low, direct_high, member_count, last_seq, last_number, last_pos, \
+                   created_at, updated_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 0, 0, 0, ?11, ?11)";
+    ROOM_HEAD = "UPDATE rooms SET last_seq = ?2, last_number = ?3, last_pos = ?4 WHERE id = ?1";
+    ROOM_CHANGE = "UPDATE rooms SET visibility = ?2, name = ?3, topic = ?4, member_count = ?5, \
+                   updated_at = ?6, deleted_at = ?7 WHERE id = ?1";
+    ROOMS_OF = "SELECT s.room_id FROM memberships s CROSS JOIN rooms r ON r.id = s.room_id \
+                WHERE s.user_id = ?1 AND s.state IN ('joined', 'invited') \
+                AND r.deleted_at IS NULL ORDER BY r.last_pos DESC LIMIT ?2 OFFSET ?3";
+    ROOMS_PUBLIC = "SELECT r.id FROM rooms r WHERE r.tenant_id = ?1 AND r.visibility = 'public' \
+                    AND r.deleted_at IS NULL ORDER BY r.last_pos DESC LIMIT ?2 OFFSET ?3";
+    ROOMS_JOINED = room!(
+        "FROM memberships s CROSS JOIN rooms r ON r.id = s.room_id \
+         CROSS JOIN tenants t ON t.id = r.tenant_id CROSS JOIN users c ON c.id = r.created_by \
+         WHERE s.user_id = ?1 AND s.state IN ('joined', 'invited') AND s.state = 'joined' \
+         AND r.deleted_at IS NULL ORDER BY r.id"
+    );
+    ROOMS_NEWS = "SELECT r.id FROM memberships s CROSS JOIN rooms r ON r.id = s.room_id \
+                  WHERE s.user_id = ?1 AND s.state IN ('joined', 'invited') AND s.state = 'joined' \
+                  AND r.deleted_at IS NULL AND r.last_pos > ?2";
+
+    MEMBER = member!("FROM memberships s WHERE s.room_id = ?1 AND s.user_id = ?2");
+    MEMBER_INSERT = "INSERT INTO memberships (room_id, user_id, state, role, joined_at, \
+                     last_read_seq, last_read_number, marks) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, x'')";
+    MEMBER_STANDING = "UPDATE memberships SET state = ?2, role = ?3, joined_at = ?4 WHERE id = ?1";
+    MEMBER_CURSOR = "UPDATE memberships SET last_read_seq = ?2, last_read_number = ?3, \
+                     last_read_at = ?4, marks = ?5 WHERE id = ?1";
+    MEMBER_USERS = "SELECT user_id FROM memberships \
+                    WHERE room_id = ?1 AND state IN ('joined', 'invited') ORDER BY joined_at, id";
+    MEMBERS_PAGE = "SELECT s.id, s.state, s.role, s.joined_at, s.last_read_seq, \
+                    s.last_read_number, s.last_read_at, x'', u.ext_id, u.username, u.name \
+                    FROM memberships s CROSS JOIN users u ON u.id = s.user_id \
+                    WHERE s.room_id = ?1 AND s.state IN ('joined', 'invited') \
+                    ORDER BY s.joined_at, s.id LIMIT ?2 OFFSET ?3";
+    MEMBERS_READ = "SELECT u.ext_id, s.last_read_at, s.marks \
+                    FROM memberships s CROSS JOIN users u ON u.id = s.user_id \
+                    WHERE s.room_id = ?1 AND s.state IN ('joined', 'invited') \
+                    AND s.state = 'joined' AND s.last_read_seq >= ?2 AND s.user_id <> ?3 \
+                    ORDER BY s.joined_at, s.id";
+
+    MESSAGE_INSERT = "INSERT INTO messages (ext_id, room_id, seq, number, sender_id, kind, content, \
+                      metadata, reply_to, client_id, created_at) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) \
+                      ON CONFLICT (room_id, sender_id, client_id) WHERE client_id IS NOT NULL \
+                      DO NOTHING";
+    MESSAGE_BY_ID = message!(
+        "FROM messages m CROSS JOIN users u ON u.id = m.sender_id WHERE m.ext_id = ?1"
+    );
+    MESSAGE_BY_CLIENT = message!(
+        "FROM messages m CROSS JOIN users u ON u.id = m.sender_id \
+         WHERE m.room_id = ?1 AND m.sender_id = ?2 AND m.client_id = ?3"
+    );
+    MESSAGE_AS_OF = concat!(
+        "SELECT m.id, m.ext_id, m.seq, m.number, m.kind, coalesce(v.content, m.content), \
+         m.metadata, m.reply_to, m.client_id, coalesce(v.rev, m.edit_count), \
+         CASE WHEN v.rev IS NULL THEN m.edited_at WHEN v.rev = 0 THEN NULL ELSE v.at END, \
+         m.deleted_at, m.created_at, u.ext_id, u.username, u.name, m.room_id, m.sender_id ",
+        "FROM messages m CROSS JOIN users u ON u.id = m.sender_id \
+         LEFT JOIN message_revisions v ON v.message_id = m.id AND v.seq = ?2 WHERE m.id = ?1"
+    );
+    MESSAGE_LAST = message!(
+        "FROM messages m CROSS JOIN users u ON u.id = m.sender_id \
+         WHERE m.room_id = ?1 AND m.deleted_at IS NULL ORDER BY m.number DESC LIMIT 1"
+    );
+    MESSAGES_WINDOW = message!(
+        "FROM messages m CROSS JOIN users u ON u.id = m.sender_id \
+         WHERE m.room_id = ?1 AND m.number BETWEEN ?2 AND ?3 ORDER BY m.number DESC"
+    );
+    MESSAGE_PLACE = "SELECT room_id, seq, number FROM messages WHERE ext_id = ?1";
+    MESSAGE_AT = "SELECT ext_id, seq FROM messages WHERE room_id = ?1 AND number = ?2";
+    MESSAGE_EDIT = "UPDATE messages SET content = ?2, edit_count = ?3, edited_at = ?4 WHERE id = ?1";
+    MESSAGE_ERASE = "UPDATE messages SET content = '', metadata = NULL, deleted_at = ?2 WHERE id = ?1";
+
+    REVISION_INSERT = "INSERT INTO message_revisions (message_id, seq, rev, content, edited_by, at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    REVISIONS = "SELECT v.rev, v.content, u.ext_id, v.at FROM message_revisions v \
+                 CROSS JOIN users u ON u.id = v.edited_by WHERE v.message_id = ?1 ORDER BY v.seq";
+    REVISIONS_ERASE = "DELETE FROM message_revisions WHERE message_id = ?1";
+
+    EVENT_INSERT = "INSERT INTO events (pos, stream_id, seq, kind, number, actor_id, subject_id, at, \
+                    payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    EVENT_NUMBER = "SELECT number FROM events WHERE stream_id = ?1 AND seq = ?2";
+    EVENTS_AFTER_SEQ = "SELECT pos, stream_id, seq, kind, number, actor_id, subject_id, at, payload \
+                        FROM events WHERE stream_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    EVENT_AT_POS = "SELECT pos, stream_id, seq, kind, number, actor_id, subject_id, at, payload \
+                    FROM events WHERE pos = ?1";
+    POSITIONS_AFTER = "SELECT pos FROM events WHERE stream_id = ?1 AND pos > ?2 \
+                       ORDER BY pos LIMIT ?3";
+
+    MIGRATION = "SELECT checksum FROM migrations WHERE version = ?1";
+    MIGRATION_INSERT = "INSERT INTO migrations (version, name, checksum, applied_at) \
+                        VALUES (?1, ?2, ?3, unixepoch() * 1000)";
+}
