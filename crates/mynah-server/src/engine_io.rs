@@ -1,0 +1,199 @@
+//! The Engine.IO edge (revision 4): sessions over long-polling and WebSocket, and the upgrade between
+//! them. What the messages mean is an [`Application`]'s affair; the hub writes to the sockets.
+//!
+//! Source: Engine.IO protocol 4 and the behaviour of engine.io 6.6.
+
+pub mod echo;
+mod handshake;
+mod polling;
+mod registry;
+mod stream;
+mod upgrade;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::any;
+use bytes::Bytes;
+use mynah_hub::{
+    Close, CloseReason, Dialect, DialectRules, Farewell, Frame, Hub, Keepalive, Probing, SessionId,
+};
+use mynah_protocol::engine_io;
+
+pub use handshake::Handshake;
+use registry::Registry;
+
+use crate::frames;
+use crate::origin::Origins;
+
+/// Settings of an edge.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Where it is mounted, with slashes at both ends: `/socket.io/`.
+    pub path: String,
+    /// Pause between two server pings.
+    pub ping_interval: Duration,
+    /// Time the client has to answer one.
+    pub ping_timeout: Duration,
+    /// Time from the probe of an upgrade to its end.
+    pub upgrade_timeout: Duration,
+    /// Largest message or polling body, in bytes.
+    pub max_payload: usize,
+    /// Most packets in one polling body.
+    pub packets_per_poll_max: usize,
+    /// Dialect of the sessions while they have not chosen one.
+    pub dialect: Dialect,
+    /// Who may call.
+    pub origins: Origins,
+}
+
+/// A session of the edge, as its application sees it.
+#[derive(Clone)]
+pub struct Peer {
+    /// Its session in the hub.
+    pub id: SessionId,
+    /// The hub.
+    pub hub: Hub,
+    /// How it introduced itself.
+    pub handshake: Arc<Handshake>,
+}
+
+impl Peer {
+    /// Sends a frame after everything sent before.
+    pub async fn send(&self, frame: Frame) {
+        self.hub.send(self.id, frame, mynah_hub::Class::Durable).await;
+    }
+
+    /// Ends the session so that the client library reconnects by itself.
+    pub async fn end(&self, reason: CloseReason) {
+        let last = Some(frames::close(1000, ""));
+        self.hub.close(self.id, Close { reason, last }).await;
+    }
+}
+
+/// A message that the application cannot accept: the session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused(pub &'static str);
+
+/// What stands behind an edge. One session's messages come strictly one after the other.
+pub trait Application: Send + Sync + 'static {
+    /// State of one session.
+    type Session: Send + 'static;
+    /// An answer that was worked on while later messages were read.
+    type Reply: Send;
+
+    /// A session has begun; its open packet is on the way.
+    fn opened(&self, peer: Peer) -> Self::Session;
+
+    /// A text message.
+    fn text(
+        &self,
+        session: &mut Self::Session,
+        text: &str,
+    ) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// A binary message.
+    fn binary(
+        &self,
+        session: &mut Self::Session,
+        bytes: Bytes,
+    ) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// How many answers are being worked on.
+    fn in_flight(&self, session: &Self::Session) -> usize;
+
+    /// The next of them, in order. May be dropped and called again.
+    fn next_reply(
+        &self,
+        session: &mut Self::Session,
+    ) -> impl Future<Output = Option<Self::Reply>> + Send;
+
+    /// Sends an answer.
+    fn deliver(
+        &self,
+        session: &mut Self::Session,
+        reply: Self::Reply,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// The session is over.
+    fn closed(&self, session: Self::Session) -> impl Future<Output = ()> + Send;
+}
+
+/// Most answers of one session that may be worked on at once; beyond, nothing more is read from it.
+pub const IN_FLIGHT_MAX: usize = 64;
+
+/// A mounted edge.
+pub struct Edge<A: Application> {
+    app: A,
+    hub: Hub,
+    options: EngineOptions,
+    registry: Arc<Registry<A>>,
+}
+
+impl<A: Application> Edge<A> {
+    /// Puts an application behind an edge.
+    pub fn new(app: A, hub: Hub, options: EngineOptions) -> Arc<Self> {
+        Arc::new_cyclic(|edge| {
+            let registry = Arc::new(Registry::new(edge.clone()));
+            Self { app, hub, options, registry }
+        })
+    }
+
+    /// The application.
+    pub fn app(&self) -> &A {
+        &self.app
+    }
+
+    /// The routes of the edge. The service must be made with `ConnectInfo<SocketAddr>`.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let bare = self.options.path.trim_end_matches('/').to_owned();
+        Router::new()
+            .route(&self.options.path, any(handshake::entry::<A>))
+            .route(&bare, any(handshake::entry::<A>))
+            .with_state(Arc::clone(self))
+    }
+
+    fn open_frame(&self, sid: &str, upgrades: &[&str]) -> Frame {
+        let mut packet = Vec::with_capacity(128);
+        engine_io::OpenPacket {
+            sid,
+            upgrades,
+            ping_interval_ms: self.options.ping_interval.as_millis() as u64,
+            ping_timeout_ms: self.options.ping_timeout.as_millis() as u64,
+            max_payload: self.options.max_payload as u64,
+        }
+        .encode(&mut packet);
+        frames::text(&packet)
+    }
+}
+
+/// What the hub says by itself to an Engine.IO session.
+pub fn engine_rules(ping_interval: Duration, ping_timeout: Duration) -> DialectRules {
+    let keepalive = Keepalive {
+        interval: ping_interval,
+        timeout: ping_timeout,
+        spread: Duration::ZERO,
+        probe: frames::text(engine_io::PING.as_bytes()),
+        probing: Probing::Always,
+    };
+    let farewell = Farewell::new(|reason| {
+        let code = match reason {
+            CloseReason::SlowConsumer => 1013,
+            CloseReason::HubStopped => 1012,
+            CloseReason::PingTimeout
+            | CloseReason::PollOverlap
+            | CloseReason::LinkFailed
+            | CloseReason::TooManySubscriptions
+            | CloseReason::PeerGone
+            | CloseReason::Named(_) => 1000,
+        };
+        Some(frames::close(code, &reason.to_string()))
+    });
+    DialectRules { keepalive: Some(keepalive), farewell: Some(farewell) }
+}
+
+/// Where a request comes from.
+pub(crate) type Remote = axum::extract::ConnectInfo<SocketAddr>;

@@ -1,0 +1,255 @@
+//! The requests of an Engine.IO client, from the query to the right answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use mynah_protocol::engine_io::RequestError;
+use mynah_protocol::websocket;
+
+use super::{Application, Edge, Remote, polling, stream, upgrade};
+
+/// How a session introduced itself: what the application may look at when it decides.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// Query parameters, decoded, without those of Engine.IO itself.
+    pub query: Vec<(String, String)>,
+    /// `Authorization` header.
+    pub authorization: Option<String>,
+    /// Address of the peer.
+    pub address: SocketAddr,
+}
+
+impl Handshake {
+    /// The first value of a query parameter.
+    pub fn query_value(&self, name: &str) -> Option<&str> {
+        self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The Engine.IO parameters of a request.
+pub(super) struct Parameters {
+    revision: Option<String>,
+    transport: Option<String>,
+    pub(super) sid: Option<String>,
+    rest: Vec<(String, String)>,
+}
+
+/// Most query parameters that are kept.
+const QUERY_PARAMETERS_MAX: usize = 32;
+
+impl Parameters {
+    fn of(request: &Request) -> Self {
+        let query = request.uri().query().unwrap_or("");
+        let mut found = Self { revision: None, transport: None, sid: None, rest: Vec::new() };
+        for (key, value) in form_pairs(query).take(QUERY_PARAMETERS_MAX) {
+            match key.as_str() {
+                "EIO" => found.revision = Some(value),
+                "transport" => found.transport = Some(value),
+                "sid" => found.sid = Some(value),
+                "t" | "b64" | "j" => {}
+                _ => found.rest.push((key, value)),
+            }
+        }
+        found
+    }
+}
+
+/// Pairs of an `application/x-www-form-urlencoded` text, percent-decoded.
+fn form_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    query.split('&').filter(|part| !part.is_empty()).map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        (percent_decode(key), percent_decode(value))
+    })
+}
+
+fn percent_decode(text: &str) -> String {
+    let hex = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                decoded.push(if byte == b'+' { b' ' } else { byte });
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// Every request to the edge's path.
+pub(super) async fn entry<A: Application>(
+    State(edge): State<Arc<Edge<A>>>,
+    Remote { 0: address }: Remote,
+    request: Request,
+) -> Response {
+    let headers = request.headers().clone();
+    if request.method() == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        edge.options.origins.answer_preflight(&headers, response.headers_mut());
+        return response;
+    }
+    let mut response = serve(&edge, address, request).await;
+    edge.options.origins.answer(&headers, response.headers_mut());
+    response
+}
+
+async fn serve<A: Application>(
+    edge: &Arc<Edge<A>>,
+    address: SocketAddr,
+    request: Request,
+) -> Response {
+    let parameters = Parameters::of(&request);
+    let is_upgrade = request.headers().contains_key(header::UPGRADE);
+    let outcome = if edge.options.origins.permits(request.headers()) {
+        judge(edge, &parameters, &request, is_upgrade)
+    } else {
+        Err(RequestError::Forbidden)
+    };
+    match outcome {
+        Err(error) if is_upgrade => refuse_upgrade(error),
+        Err(error) => refuse(error),
+        Ok(()) if is_upgrade => websocket_request(edge, parameters, address, request).await,
+        Ok(()) => polling_request(edge, parameters, address, request).await,
+    }
+}
+
+/// The checks of engine.io's `verify`, in its order.
+fn judge<A: Application>(
+    edge: &Edge<A>,
+    parameters: &Parameters,
+    request: &Request,
+    is_upgrade: bool,
+) -> Result<(), RequestError> {
+    let transport = match parameters.transport.as_deref() {
+        Some(name @ ("polling" | "websocket")) => name,
+        _ => return Err(RequestError::UnknownTransport),
+    };
+    if let Some(sid) = &parameters.sid {
+        let session = edge.registry.find(sid).ok_or(RequestError::UnknownSid)?;
+        let fits = is_upgrade || (transport == "polling" && !session.is_upgraded());
+        return if fits { Ok(()) } else { Err(RequestError::BadRequest) };
+    }
+    if request.method() != Method::GET {
+        return Err(RequestError::BadHandshakeMethod);
+    }
+    if (transport == "websocket") != is_upgrade {
+        return Err(RequestError::BadRequest);
+    }
+    if parameters.revision.as_deref() != Some("4") {
+        return Err(RequestError::UnsupportedProtocolVersion);
+    }
+    Ok(())
+}
+
+async fn polling_request<A: Application>(
+    edge: &Arc<Edge<A>>,
+    parameters: Parameters,
+    address: SocketAddr,
+    request: Request,
+) -> Response {
+    let Some(sid) = parameters.sid else {
+        let handshake = introduce(parameters.rest, request.headers(), address);
+        return polling::open(edge, handshake).await;
+    };
+    let Some(session) = edge.registry.find(&sid) else { return refuse(RequestError::UnknownSid) };
+    match *request.method() {
+        Method::GET => polling::get(edge, &session).await,
+        Method::POST => polling::post(edge, &session, request).await,
+        _ => refuse(RequestError::BadRequest),
+    }
+}
+
+async fn websocket_request<A: Application>(
+    edge: &Arc<Edge<A>>,
+    parameters: Parameters,
+    address: SocketAddr,
+    mut request: Request,
+) -> Response {
+    let accept = match accept(&request) {
+        Ok(accept) => accept,
+        Err(error) => return refuse_handshake(&error),
+    };
+    let handshake = introduce(parameters.rest, request.headers(), address);
+    let pending = hyper::upgrade::on(&mut request);
+    let edge = Arc::clone(edge);
+    match parameters.sid {
+        None => tokio::spawn(stream::serve(edge, pending, handshake)),
+        Some(sid) => tokio::spawn(upgrade::serve(edge, pending, sid)),
+    };
+    switching_protocols(&accept)
+}
+
+/// Most bytes of a bearer header that are kept.
+const AUTHORIZATION_BYTES_MAX: usize = 8 * 1024;
+
+fn introduce(
+    query: Vec<(String, String)>,
+    headers: &HeaderMap,
+    address: SocketAddr,
+) -> Arc<Handshake> {
+    let authorization = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| text.len() <= AUTHORIZATION_BYTES_MAX)
+        .map(str::to_owned);
+    Arc::new(Handshake { query, authorization, address })
+}
+
+/// Judges a WebSocket handshake; gives the value for `Sec-WebSocket-Accept`.
+pub(crate) fn accept(request: &Request) -> Result<String, websocket::HandshakeError> {
+    let version = match request.version() {
+        Version::HTTP_11 => (1, 1),
+        Version::HTTP_10 => (1, 0),
+        _ => (2, 0),
+    };
+    let mut check = websocket::Handshake::new(request.method().as_str(), version);
+    for (name, value) in request.headers() {
+        check.header(name.as_str(), value.as_bytes());
+    }
+    websocket::check_handshake(&check)
+}
+
+/// `101 Switching Protocols`.
+pub(crate) fn switching_protocols(accept: &str) -> Response {
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(accept) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    response
+}
+
+/// A refused WebSocket handshake.
+pub(crate) fn refuse_handshake(error: &websocket::HandshakeError) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = (status, error.to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// A refused request: `{"code":1,"message":"Session ID unknown"}`.
+pub(super) fn refuse(error: RequestError) -> Response {
+    let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let body = Body::from(error.json_body());
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// A refused upgrade: its message as text, and the connection closed.
+fn refuse_upgrade(error: RequestError) -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/html"), (header::CONNECTION, "close")];
+    (StatusCode::BAD_REQUEST, headers, error.message()).into_response()
+}

@@ -1,0 +1,192 @@
+//! Long-polling: one waiting GET, one POST at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents};
+use mynah_protocol::engine_io::{self, Packet, RequestError};
+use tokio::sync::oneshot;
+
+use super::handshake::refuse;
+use super::registry::PollSession;
+use super::{Application, Edge, Handshake, Peer, Refused};
+use crate::frames;
+use crate::system::session_id;
+
+/// Begins a session over polling.
+pub(super) async fn open<A: Application>(
+    edge: &Arc<Edge<A>>,
+    handshake: Arc<Handshake>,
+) -> Response {
+    let pulse = Pulse::default();
+    let events: Arc<dyn SessionEvents> = Arc::clone(&edge.registry) as _;
+    let dialect = edge.options.dialect;
+    let new = NewSession { dialect, link: Link::Polling, events, pulse: pulse.clone() };
+    let Ok(id) = edge.hub.attach(new).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
+    };
+    let sid = session_id();
+    let open = edge.open_frame(&sid, &["websocket"]).packet().clone();
+    let peer = Peer { id, hub: edge.hub.clone(), handshake };
+    let session = Arc::new(PollSession::new(sid, id, pulse, edge.app.opened(peer)));
+    if !edge.registry.enter(&session) {
+        return refuse(RequestError::BadRequest);
+    }
+    answer(open)
+}
+
+fn answer(body: impl Into<Bytes>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, axum::body::Body::from(body.into())).into_response()
+}
+
+/// Ends the session when a waiting GET is given up by its client.
+struct AbortGuard<A: Application> {
+    edge: Arc<Edge<A>>,
+    session: Arc<PollSession<A>>,
+    armed: bool,
+}
+
+impl<A: Application> Drop for AbortGuard<A> {
+    fn drop(&mut self) {
+        if self.armed {
+            let (hub, id) = (self.edge.hub.clone(), self.session.id);
+            tokio::spawn(async move { hub.detach(id, CloseReason::PeerGone).await });
+        }
+    }
+}
+
+/// A GET: waits until there is something to say.
+pub(super) async fn get<A: Application>(
+    edge: &Arc<Edge<A>>,
+    session: &Arc<PollSession<A>>,
+) -> Response {
+    let (reply, waiting) = oneshot::channel();
+    let (edge, session) = (Arc::clone(edge), Arc::clone(session));
+    let mut guard =
+        AbortGuard { edge: Arc::clone(&edge), session: Arc::clone(&session), armed: true };
+    edge.hub.poll(session.id, reply).await;
+    let polled = waiting.await;
+    guard.armed = false;
+    let Ok(polled) = polled else { return refuse(RequestError::BadRequest) };
+    let mut body = Vec::with_capacity(polled.packets.iter().map(|p| p.len() + 1).sum());
+    for packet in &polled.packets {
+        engine_io::append_packet(packet, &mut body);
+    }
+    answer(body)
+}
+
+/// Clears the mark of a POST being worked on.
+struct Posting<'s, A: Application>(&'s PollSession<A>);
+
+impl<A: Application> Drop for Posting<'_, A> {
+    fn drop(&mut self) {
+        self.0.posting.store(false, Ordering::Release);
+    }
+}
+
+/// A POST: the client's packets.
+pub(super) async fn post<A: Application>(
+    edge: &Arc<Edge<A>>,
+    session: &Arc<PollSession<A>>,
+    request: Request,
+) -> Response {
+    if session.posting.swap(true, Ordering::AcqRel) {
+        return end(edge, session, "overlapping post").await;
+    }
+    let _posting = Posting(session);
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream")) {
+        return end(edge, session, "binary body").await;
+    }
+    let max = edge.options.max_payload;
+    let declared = request.headers().get(header::CONTENT_LENGTH);
+    let declared = declared.and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > max as u64) {
+        return too_large(edge, session).await;
+    }
+    let Ok(body) = Limited::new(request.into_body(), max).collect().await else {
+        return too_large(edge, session).await;
+    };
+    let mut state = session.state.lock().await;
+    let Some(state) = state.as_mut() else { return refuse(RequestError::BadRequest) };
+    if let Err(Refused(why)) = take_packets(edge, session, state, &body.to_bytes()).await {
+        return end(edge, session, why).await;
+    }
+    let headers = [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")];
+    (headers, "ok").into_response()
+}
+
+async fn take_packets<A: Application>(
+    edge: &Arc<Edge<A>>,
+    session: &Arc<PollSession<A>>,
+    state: &mut A::Session,
+    body: &[u8],
+) -> Result<(), Refused> {
+    let app = &edge.app;
+    let mut outcome = Ok(());
+    for packet in engine_io::decode_payload(body, edge.options.packets_per_poll_max) {
+        outcome = match packet {
+            Ok(Packet::Text(text)) => app.text(state, text).await,
+            Ok(Packet::Binary(bytes)) => app.binary(state, bytes).await,
+            Ok(Packet::Pong(_)) => {
+                session.pulse.beat();
+                Ok(())
+            }
+            Ok(Packet::Close) => {
+                let last = Some(frames::noop());
+                let reason = CloseReason::Named("transport close");
+                edge.hub.close(session.id, Close { reason, last }).await;
+                break;
+            }
+            Ok(Packet::Noop) => Ok(()),
+            Ok(Packet::Ping(_)) => Err(Refused("invalid heartbeat direction")),
+            Ok(Packet::Open(_) | Packet::Upgrade) => Err(Refused("packet of a server")),
+            Err(_) => Err(Refused("parse error")),
+        };
+        if outcome.is_err() {
+            break;
+        }
+        while app.in_flight(state) >= super::IN_FLIGHT_MAX {
+            if let Some(reply) = app.next_reply(state).await {
+                app.deliver(state, reply).await;
+            }
+        }
+    }
+    while app.in_flight(state) > 0 {
+        let Some(reply) = app.next_reply(state).await else { break };
+        app.deliver(state, reply).await;
+    }
+    outcome
+}
+
+async fn end<A: Application>(
+    edge: &Arc<Edge<A>>,
+    session: &Arc<PollSession<A>>,
+    why: &'static str,
+) -> Response {
+    let last = Some(frames::close(1000, ""));
+    edge.hub.close(session.id, Close { reason: CloseReason::Named(why), last }).await;
+    refuse(RequestError::BadRequest)
+}
+
+async fn too_large<A: Application>(edge: &Arc<Edge<A>>, session: &Arc<PollSession<A>>) -> Response {
+    let last = Some(frames::close(1009, ""));
+    let reason = CloseReason::Named("body too large");
+    edge.hub.close(session.id, Close { reason, last }).await;
+    let close = [(header::CONNECTION, "close")];
+    (StatusCode::PAYLOAD_TOO_LARGE, close).into_response()
+}
+
+/// Ends a waiting poll, so that a client in the middle of an upgrade stops polling.
+pub(super) async fn nudge<A: Application>(edge: &Edge<A>, session: &PollSession<A>) {
+    edge.hub.send(session.id, frames::noop(), Class::Ephemeral { key: u64::MAX }).await;
+}

@@ -1,0 +1,107 @@
+//! Sessions that began with polling, by their secret id.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use mynah_hub::{CloseReason, Pulse, SessionEvents, SessionId};
+use parking_lot::Mutex;
+
+use super::{Application, Edge};
+
+/// One session that began with polling.
+pub(super) struct PollSession<A: Application> {
+    pub(super) sid: String,
+    pub(super) id: SessionId,
+    pub(super) pulse: Pulse,
+    /// The application's state; taken by the WebSocket at the upgrade, or at the end.
+    pub(super) state: tokio::sync::Mutex<Option<A::Session>>,
+    /// A POST is being worked on.
+    pub(super) posting: AtomicBool,
+    /// A WebSocket is probing, or has taken over.
+    pub(super) probing: AtomicBool,
+    upgraded: AtomicBool,
+}
+
+impl<A: Application> PollSession<A> {
+    pub(super) fn new(sid: String, id: SessionId, pulse: Pulse, state: A::Session) -> Self {
+        Self {
+            sid,
+            id,
+            pulse,
+            state: tokio::sync::Mutex::new(Some(state)),
+            posting: AtomicBool::new(false),
+            probing: AtomicBool::new(false),
+            upgraded: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Release);
+    }
+}
+
+struct Maps<A: Application> {
+    by_sid: HashMap<String, Arc<PollSession<A>>>,
+    by_id: HashMap<SessionId, String>,
+    /// Sessions that ended before they were entered.
+    ended_early: Vec<SessionId>,
+}
+
+/// All sessions that began with polling; hears of their end from the hub.
+pub(super) struct Registry<A: Application> {
+    edge: Weak<Edge<A>>,
+    maps: Mutex<Maps<A>>,
+}
+
+impl<A: Application> Registry<A> {
+    pub(super) fn new(edge: Weak<Edge<A>>) -> Self {
+        let maps = Maps { by_sid: HashMap::new(), by_id: HashMap::new(), ended_early: Vec::new() };
+        Self { edge, maps: Mutex::new(maps) }
+    }
+
+    pub(super) fn find(&self, sid: &str) -> Option<Arc<PollSession<A>>> {
+        self.maps.lock().by_sid.get(sid).cloned()
+    }
+
+    /// Enters a session; `false` when it has ended already.
+    pub(super) fn enter(&self, session: &Arc<PollSession<A>>) -> bool {
+        let mut maps = self.maps.lock();
+        if let Some(at) = maps.ended_early.iter().position(|id| *id == session.id) {
+            maps.ended_early.swap_remove(at);
+            return false;
+        }
+        maps.by_id.insert(session.id, session.sid.clone());
+        maps.by_sid.insert(session.sid.clone(), Arc::clone(session));
+        true
+    }
+}
+
+impl<A: Application> SessionEvents for Registry<A> {
+    fn closed(&self, id: SessionId, _reason: CloseReason) {
+        let session = {
+            let mut maps = self.maps.lock();
+            match maps.by_id.remove(&id) {
+                Some(sid) => maps.by_sid.remove(&sid),
+                None => {
+                    maps.ended_early.push(id);
+                    return;
+                }
+            }
+        };
+        let (Some(session), Some(edge)) = (session, self.edge.upgrade()) else { return };
+        // After an upgrade the WebSocket's reader owns the state and says goodbye itself.
+        if session.is_upgraded() {
+            return;
+        }
+        tokio::spawn(async move {
+            if let Some(state) = session.state.lock().await.take() {
+                edge.app.closed(state).await;
+            }
+        });
+    }
+}

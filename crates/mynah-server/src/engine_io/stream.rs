@@ -1,0 +1,269 @@
+//! WebSocket sessions: a reader task each; the hub writes.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use mynah_hub::{
+    Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents, SessionId, TcpSocket,
+};
+use mynah_protocol::engine_io::{self, Packet};
+use mynah_protocol::websocket::{self, Decoder, Message, Role};
+use tokio::net::TcpStream;
+
+use super::{Application, Edge, Handshake, IN_FLIGHT_MAX, Peer, Refused};
+use crate::frames;
+use crate::system::session_id;
+
+/// Bytes read at once, into a buffer that the threads share out.
+const READ_BYTES: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
+
+/// The reading half of a WebSocket.
+pub(crate) struct Reader {
+    pub(crate) socket: TcpSocket,
+    decoder: Decoder,
+}
+
+/// Why a session's reading ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The peer said goodbye or vanished.
+    Gone,
+    /// The peer broke a rule.
+    Broken {
+        /// WebSocket close code.
+        code: u16,
+        /// Why.
+        why: &'static str,
+    },
+}
+
+impl Reader {
+    /// Takes over an upgraded connection; also gives what came in one piece with the request.
+    pub(crate) async fn take_over(
+        pending: OnUpgrade,
+        message_bytes_max: usize,
+    ) -> Option<(Self, Vec<u8>)> {
+        let upgraded = pending.await.ok()?;
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+        let limits = websocket::Limits { message_bytes_max, ..websocket::Limits::default() };
+        let decoder = Decoder::new(Role::Server, limits);
+        let reader = Self { socket: Arc::new(parts.io.into_inner()), decoder };
+        Some((reader, parts.read_buf.to_vec()))
+    }
+
+    /// Decodes bytes that came before.
+    pub(crate) fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        into: &mut Vec<Message>,
+    ) -> Result<(), Ending> {
+        self.decoder
+            .feed(bytes, &mut |message| into.push(message))
+            .map_err(|e| Ending::Broken { code: e.close_code(), why: "invalid frame" })
+    }
+
+    /// Writes bytes while the hub does not own the socket; gives up silently when the peer is gone.
+    pub(crate) async fn write(&self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.socket.writable().await.is_err() {
+                return;
+            }
+            match self.socket.try_write(bytes) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits for bytes and decodes them. May be dropped and called again.
+    pub(crate) async fn read(&mut self, into: &mut Vec<Message>) -> Result<(), Ending> {
+        loop {
+            self.socket.readable().await.ok().ok_or(Ending::Gone)?;
+            let Self { socket, decoder } = self;
+            let outcome = SCRATCH.with_borrow_mut(|scratch| {
+                let read = match socket.try_read(scratch) {
+                    Ok(0) => return Some(Err(Ending::Gone)),
+                    Ok(read) => read,
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => return None,
+                    Err(_) => return Some(Err(Ending::Gone)),
+                };
+                let bytes = scratch.get_mut(..read).unwrap_or_default();
+                let fed = decoder.feed(bytes, &mut |message| into.push(message));
+                let broken = |e: websocket::DecodeError| Ending::Broken {
+                    code: e.close_code(),
+                    why: "invalid frame",
+                };
+                Some(fed.map_err(broken))
+            });
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+        }
+    }
+}
+
+/// The reader of a WebSocket owns its session: nothing else hears of the end from the hub.
+struct NobodyElse;
+
+impl SessionEvents for NobodyElse {
+    fn closed(&self, _id: SessionId, _reason: CloseReason) {}
+}
+
+/// A session that begins as a WebSocket.
+pub(super) async fn serve<A: Application>(
+    edge: Arc<Edge<A>>,
+    pending: OnUpgrade,
+    handshake: Arc<Handshake>,
+) {
+    let Some((reader, early)) = Reader::take_over(pending, edge.options.max_payload).await else {
+        return;
+    };
+    tune(&reader.socket);
+    let pulse = Pulse::default();
+    let new = NewSession {
+        dialect: edge.options.dialect,
+        link: Link::Stream(Arc::clone(&reader.socket)),
+        events: Arc::new(NobodyElse),
+        pulse: pulse.clone(),
+    };
+    let Ok(id) = edge.hub.attach(new).await else { return };
+    let open = edge.open_frame(&session_id(), &[]);
+    edge.hub.send(id, open, Class::Durable).await;
+    let peer = Peer { id, hub: edge.hub.clone(), handshake };
+    let session = edge.app.opened(peer);
+    Pump { edge, id, pulse, reader }.run(session, early, Vec::new()).await;
+}
+
+/// A peer that acknowledges nothing for this long is gone.
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(30);
+
+/// Small frames go out at once; dead peers are noticed while sending.
+pub(crate) fn tune(socket: &TcpStream) {
+    let socket = socket2::SockRef::from(socket);
+    // Both only tune: a connection without them still works.
+    drop(socket.set_tcp_nodelay(true));
+    drop(socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX)));
+}
+
+/// Moves messages from a WebSocket to the application until one of them ends.
+pub(super) struct Pump<A: Application> {
+    pub(super) edge: Arc<Edge<A>>,
+    pub(super) id: SessionId,
+    pub(super) pulse: Pulse,
+    pub(super) reader: Reader,
+}
+
+/// What to do next.
+enum Turn<R> {
+    Read(Result<(), Ending>),
+    Reply(Option<R>),
+}
+
+impl<A: Application> Pump<A> {
+    /// Runs to the end of the session; `early` bytes and `messages` came before.
+    pub(super) async fn run(
+        mut self,
+        mut session: A::Session,
+        mut early: Vec<u8>,
+        mut messages: Vec<Message>,
+    ) {
+        let mut outcome = self.reader.decode(&mut early, &mut messages);
+        drop(early);
+        let ending = loop {
+            if let Err(ending) = self.take(&mut session, &mut messages).await {
+                break ending;
+            }
+            if let Err(ending) = outcome {
+                break ending;
+            }
+            outcome = Ok(());
+            match self.turn(&mut session, &mut messages).await {
+                Turn::Read(result) => outcome = result,
+                Turn::Reply(Some(reply)) => self.edge.app.deliver(&mut session, reply).await,
+                Turn::Reply(None) => {}
+            }
+        };
+        match ending {
+            Ending::Gone => self.edge.hub.detach(self.id, CloseReason::PeerGone).await,
+            Ending::Broken { code, why } => {
+                let last = Some(frames::close(code, ""));
+                self.edge.hub.close(self.id, Close { reason: CloseReason::Named(why), last }).await;
+            }
+        }
+        self.edge.app.closed(session).await;
+    }
+
+    async fn turn(
+        &mut self,
+        session: &mut A::Session,
+        messages: &mut Vec<Message>,
+    ) -> Turn<A::Reply> {
+        let app = &self.edge.app;
+        match app.in_flight(session) {
+            0 => Turn::Read(self.reader.read(messages).await),
+            IN_FLIGHT_MAX.. => Turn::Reply(app.next_reply(session).await),
+            _ => tokio::select! {
+                reply = app.next_reply(session) => Turn::Reply(reply),
+                read = self.reader.read(messages) => Turn::Read(read),
+            },
+        }
+    }
+
+    async fn take(
+        &mut self,
+        session: &mut A::Session,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), Ending> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        for message in std::mem::take(messages) {
+            self.message(session, message).await?;
+            while self.edge.app.in_flight(session) >= IN_FLIGHT_MAX {
+                let Some(reply) = self.edge.app.next_reply(session).await else { break };
+                self.edge.app.deliver(session, reply).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn message(&mut self, session: &mut A::Session, message: Message) -> Result<(), Ending> {
+        let app = &self.edge.app;
+        let taken = match message {
+            Message::Text(text) => match engine_io::decode_text(&text) {
+                Ok(Packet::Text(text)) => app.text(session, text).await,
+                Ok(Packet::Binary(bytes)) => app.binary(session, bytes).await,
+                Ok(Packet::Pong(_)) => {
+                    self.pulse.beat();
+                    Ok(())
+                }
+                Ok(Packet::Noop) => Ok(()),
+                Ok(Packet::Close) => return Err(Ending::Gone),
+                Ok(Packet::Ping(_)) => Err(Refused("invalid heartbeat direction")),
+                Ok(Packet::Open(_) | Packet::Upgrade) => Err(Refused("packet of a server")),
+                Err(_) => Err(Refused("parse error")),
+            },
+            Message::Binary(bytes) => app.binary(session, bytes).await,
+            Message::Ping(payload) => {
+                // Only the newest unsent pong is kept, so unread pings cannot pile up.
+                let class = Class::Ephemeral { key: u64::MAX };
+                self.edge.hub.send(self.id, frames::pong(&payload), class).await;
+                Ok(())
+            }
+            Message::Pong(_) => Ok(()),
+            Message::Close { code, .. } => {
+                return Err(Ending::Broken { code: code.unwrap_or(1000), why: "transport close" });
+            }
+        };
+        taken.map_err(|Refused(why)| Ending::Broken { code: 1000, why })
+    }
+}
