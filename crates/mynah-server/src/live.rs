@@ -1,35 +1,256 @@
-//! State that is not history: who is typing, who is online.
+//! State that is not history: who types, who is online. Best effort, bounded, healing by itself.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use moka::sync::Cache;
+use mynah_domain::chat::Chat;
 use mynah_domain::message::ReadCursor;
-use mynah_domain::presence::PresenceStatus;
-use mynah_domain::room::Profile;
+use mynah_domain::permission::Actor;
+use mynah_domain::ports::Clock;
+use mynah_domain::presence::{
+    ANNOUNCED_ROOM_MEMBERS_MAX, OFFLINE_GRACE_MS, PresenceStatus, TYPING_REFRESH_MIN_MS,
+    TYPING_TTL_MS,
+};
+use mynah_domain::room::{Profile, Role, Room};
 use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
+use mynah_hub::{
+    Acquired, Class, Dialect, Frame, Hub, LazyFrames, Leases, Publication, SessionId, SoftState,
+    Topic, Touched,
+};
+use parking_lot::Mutex;
 
-/// Whether a user is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presence {
-    /// Online or offline.
-    pub status: PresenceStatus,
-    /// When the last connection ended, while offline and known.
-    pub last_seen: Option<Timestamp>,
+use crate::dialects::Dialects;
+use crate::topics;
+use crate::vocabulary::field::Subject;
+
+pub use crate::vocabulary::field::Presence;
+
+/// Users whose presence is tracked at most; later ones show as offline.
+const USERS_MAX: usize = 1_000_000;
+/// Typing notices at once at most; later ones are not shown.
+const TYPING_MAX: usize = 100_000;
+/// Users whose last moment online is remembered.
+const LAST_SEEN_MAX: u64 = 100_000;
+/// How often fading state is looked at.
+const TICK: Duration = Duration::from_millis(250);
+
+type Person = (TenantId, UserId);
+type TypingKey = (RoomId, UserId);
+
+struct State {
+    online: Leases<Person>,
+    typing: SoftState<TypingKey>,
+    /// Whose notices are on.
+    typists: HashMap<TypingKey, Arc<Profile>>,
 }
 
-/// Handle on the live state.
-#[derive(Clone, Default)]
-pub struct Live {}
+struct Inner {
+    state: Mutex<State>,
+    last_seen: Cache<Person, Timestamp>,
+    hub: Hub,
+    dialects: Arc<Dialects>,
+    chat: Chat,
+    clock: Arc<dyn Clock>,
+    start: Instant,
+}
 
-#[expect(clippy::unused_self, clippy::unused_async, reason = "announces nothing yet")]
+/// Handle on the live state; clones share it.
+#[derive(Clone)]
+pub struct Live(Arc<Inner>);
+
 impl Live {
-    /// Announces that somebody types, or has stopped.
-    pub async fn typing(&self, _who: &Arc<Profile>, _room: &RoomId, _is_typing: bool) {}
+    /// Starts with nobody there, and the task that lets state fade.
+    pub fn start(hub: Hub, dialects: Arc<Dialects>, chat: Chat, clock: Arc<dyn Clock>) -> Self {
+        let state = Mutex::new(State {
+            online: Leases::new(0, OFFLINE_GRACE_MS, USERS_MAX),
+            typing: SoftState::new(0, TYPING_TTL_MS, TYPING_REFRESH_MIN_MS, TYPING_MAX),
+            typists: HashMap::new(),
+        });
+        let last_seen = Cache::new(LAST_SEEN_MAX);
+        let start = Instant::now();
+        let live = Self(Arc::new(Inner { state, last_seen, hub, dialects, chat, clock, start }));
+        tokio::spawn(fade(live.clone()));
+        live
+    }
 
-    /// Whether a user is there now.
-    pub fn presence(&self, _tenant: &TenantId, _user: &UserId) -> Presence {
-        Presence { status: PresenceStatus::Offline, last_seen: None }
+    fn now(&self) -> u64 {
+        self.0.start.elapsed().as_millis() as u64
+    }
+
+    /// Announces that somebody types, or has stopped.
+    pub async fn typing(&self, who: &Arc<Profile>, room: &RoomId, is_typing: bool) {
+        self.typing_from(None, who, room, is_typing).await;
+    }
+
+    /// The same, from a socket that need not hear itself.
+    pub async fn typing_from(
+        &self,
+        origin: Option<SessionId>,
+        who: &Arc<Profile>,
+        room: &RoomId,
+        is_typing: bool,
+    ) {
+        let key = (room.clone(), who.id.clone());
+        let heard = {
+            let mut state = self.0.state.lock();
+            if is_typing {
+                let touched = state.typing.touch(key.clone(), self.now());
+                let heard = matches!(touched, Touched::Started | Touched::Refreshed);
+                if heard {
+                    state.typists.insert(key, Arc::clone(who));
+                }
+                heard
+            } else {
+                state.typists.remove(&key);
+                state.typing.stop(&key)
+            }
+        };
+        if heard {
+            self.announce_typing(origin, who, room, is_typing).await;
+        }
+    }
+
+    /// A message ends its author's typing notice.
+    pub async fn sent(&self, room: &RoomId, who: &Arc<Profile>) {
+        if !self.0.state.lock().typists.is_empty() {
+            self.typing_from(None, who, room, false).await;
+        }
+    }
+
+    async fn announce_typing(
+        &self,
+        except: Option<SessionId>,
+        who: &Arc<Profile>,
+        room: &RoomId,
+        is_typing: bool,
+    ) {
+        let key = fingerprint(&("typing", room, &who.id));
+        let (who, id) = (Arc::clone(who), room.clone());
+        self.publish(topics::room(room), "typing", (key, except), move |dialects, dialect, at| {
+            dialects.frame(dialect, "typing", Subject::Typing(&id, &who, is_typing), at)
+        })
+        .await;
     }
 
     /// Announces that a read cursor moved.
-    pub async fn read_moved(&self, _cursor: &ReadCursor) {}
+    pub async fn read_moved(&self, cursor: &ReadCursor) {
+        if !cursor.moved {
+            return;
+        }
+        let key = fingerprint(&("read", &cursor.room, &cursor.user));
+        let topic = topics::room(&cursor.room);
+        let cursor = cursor.clone();
+        self.publish(topic, "receipt.read", (key, None), move |dialects, dialect, at| {
+            dialects.frame(dialect, "receipt.read", Subject::Read(&cursor), at)
+        })
+        .await;
+    }
+
+    /// Whether a user is there now.
+    pub fn presence(&self, tenant: &TenantId, user: &UserId) -> Presence {
+        let person = (tenant.clone(), user.clone());
+        let online = self.0.state.lock().online.is_present(&person);
+        let status = if online { PresenceStatus::Online } else { PresenceStatus::Offline };
+        let last_seen = if online { None } else { self.0.last_seen.get(&person) };
+        Presence { user: user.clone(), status, last_seen }
+    }
+
+    /// A connection of a user began; `rooms` are the user's, if they are at hand.
+    pub fn came(&self, actor: &Actor, rooms: Option<Vec<Arc<Room>>>) {
+        let person = (actor.tenant.clone(), actor.user.clone());
+        if self.0.state.lock().online.acquire(person) == Acquired::Online {
+            let (live, actor) = (self.clone(), actor.clone());
+            tokio::spawn(async move {
+                live.announce_presence(&actor, PresenceStatus::Online, rooms).await;
+            });
+        }
+    }
+
+    /// A connection of a user ended.
+    pub fn went(&self, actor: &Actor) {
+        let person = (actor.tenant.clone(), actor.user.clone());
+        let now = self.now();
+        if self.0.state.lock().online.release(&person, now) {
+            self.0.last_seen.insert(person, self.0.clock.now());
+        }
+    }
+
+    async fn announce_presence(
+        &self,
+        actor: &Actor,
+        status: PresenceStatus,
+        rooms: Option<Vec<Arc<Room>>>,
+    ) {
+        let rooms = match rooms {
+            Some(rooms) => rooms,
+            None => self.0.chat.joined_rooms(actor).await.unwrap_or_default(),
+        };
+        let last_seen = self.0.last_seen.get(&(actor.tenant.clone(), actor.user.clone()));
+        let last_seen = last_seen.filter(|_| status == PresenceStatus::Offline);
+        let presence = Arc::new(Presence { user: actor.user.clone(), status, last_seen });
+        let key = fingerprint(&("presence", &actor.user));
+        for room in rooms.iter().filter(|r| r.member_count <= ANNOUNCED_ROOM_MEMBERS_MAX) {
+            let presence = Arc::clone(&presence);
+            self.publish(
+                topics::room(&room.id),
+                "presence",
+                (key, None),
+                move |all, dialect, at| {
+                    all.frame(dialect, "presence", Subject::Presence(&presence), at)
+                },
+            )
+            .await;
+        }
+    }
+
+    async fn publish(
+        &self,
+        topic: Topic,
+        fact: &'static str,
+        (key, origin): (u64, Option<SessionId>),
+        encode: impl Fn(&Dialects, Dialect, Timestamp) -> Option<Frame> + Send + Sync + 'static,
+    ) {
+        let (dialects, at) = (Arc::clone(&self.0.dialects), self.0.clock.now());
+        debug_assert!(dialects.vocabularies().iter().any(|v| v.spells(fact)), "{fact} is a fact");
+        let frames = LazyFrames::new(move |dialect| encode(&dialects, dialect, at));
+        let class = Class::Ephemeral { key };
+        let publication = Publication { topic, seq: None, class, except: origin, frames };
+        self.0.hub.publish(publication).await;
+    }
+}
+
+/// A key under which newer state replaces older state in a queue.
+fn fingerprint(parts: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
+}
+
+async fn fade(live: Live) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let now = live.now();
+        let (gone, silent) = {
+            let mut state = live.0.state.lock();
+            let gone = state.online.expire(now);
+            let silent = state.typing.expire(now);
+            let silent: Vec<_> = silent
+                .into_iter()
+                .filter_map(|key| state.typists.remove(&key).map(|who| (key.0, who)))
+                .collect();
+            (gone, silent)
+        };
+        for (room, who) in silent {
+            live.announce_typing(None, &who, &room, false).await;
+        }
+        for (tenant, user) in gone {
+            let actor = Actor { tenant, user, role: Role::Member };
+            live.announce_presence(&actor, PresenceStatus::Offline, None).await;
+        }
+    }
 }

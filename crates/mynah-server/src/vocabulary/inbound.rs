@@ -33,11 +33,8 @@ pub enum Source {
         keys: Vec<String>,
     },
     /// The same value at every call, as JSON.
-    Constant(Box<RawValueText>),
+    Constant(Box<str>),
 }
-
-/// JSON text of a constant.
-pub type RawValueText = str;
 
 impl Source {
     /// Reads `$0.roomId`; `None` when the text is no path.
@@ -99,35 +96,35 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The arguments of one event while its rule reads them.
 struct Arguments<'a> {
-    raw: &'a [&'a RawValue],
+    raw: &'a [&'a str],
     first: Option<Members<'a>>,
 }
 
 impl<'a> Arguments<'a> {
-    fn new(raw: &'a [&'a RawValue]) -> Self {
-        let first = raw.first().and_then(|v| serde_json::from_str(v.get()).ok());
+    fn new(raw: &'a [&'a str]) -> Self {
+        let first = raw.first().and_then(|v| serde_json::from_str(v).ok());
         Self { raw, first }
     }
 
-    fn find(&self, argument: usize, keys: &[String]) -> Option<&'a RawValue> {
+    fn find(&self, argument: usize, keys: &[String]) -> Option<&'a str> {
         let Some((first_key, rest)) = keys.split_first() else {
-            return self.raw.get(argument).copied().filter(|v| v.get() != "null");
+            return self.raw.get(argument).copied().filter(|v| *v != "null");
         };
         let mut value = if argument == 0 {
             member(self.first.as_ref()?, first_key)?
         } else {
-            member(&serde_json::from_str(self.raw.get(argument)?.get()).ok()?, first_key)?
+            member(&serde_json::from_str(self.raw.get(argument)?).ok()?, first_key)?
         };
         for key in rest {
-            value = member(&serde_json::from_str(value.get()).ok()?, key)?;
+            value = member(&serde_json::from_str(value).ok()?, key)?;
         }
-        Some(value).filter(|v| v.get() != "null")
+        Some(value).filter(|v| *v != "null")
     }
 }
 
-fn member<'a>(members: &Members<'a>, key: &str) -> Option<&'a RawValue> {
+fn member<'a>(members: &Members<'a>, key: &str) -> Option<&'a str> {
     // The last of repeated keys counts, as in JavaScript.
-    members.0.iter().rev().find(|(k, _)| k == key).map(|(_, v)| *v)
+    members.0.iter().rev().find(|(k, _)| k == key).map(|(_, v)| v.get())
 }
 
 /// Collects inputs and what is wrong with them.
@@ -142,7 +139,7 @@ impl InboundRule {
     ///
     /// # Errors
     /// Every violation found, in the order of the command's inputs.
-    pub fn read(&self, arguments: &[&RawValue]) -> Result<Command, Vec<Violation>> {
+    pub fn read(&self, arguments: &[&str]) -> Result<Command, Vec<Violation>> {
         let arguments = Arguments::new(arguments);
         let mut reader = Reader { rule: self, arguments, violations: Vec::new() };
         let command = reader.command();
@@ -195,7 +192,7 @@ impl Reader<'_, '_> {
     fn draft(&mut self) -> Option<Draft> {
         let content = self.text("content");
         let kind = self.text_if_given("kind");
-        let metadata = self.find("metadata").map(|v| v.get().to_owned());
+        let metadata = self.find("metadata").map(str::to_owned);
         let reply_to = self.text_if_given("reply_to");
         let reply_to = reply_to.and_then(|id| self.parsed("reply_to", MessageId::parse(&id)));
         let client_id = self.text_or_number("client_id");
@@ -236,7 +233,7 @@ impl Reader<'_, '_> {
 
     fn since(&mut self) -> Option<Vec<(RoomId, u64)>> {
         let raw = self.required("since")?;
-        let members: Result<Members<'_>, _> = serde_json::from_str(raw.get());
+        let members: Result<Members<'_>, _> = serde_json::from_str(&raw);
         let Ok(members) = members else {
             self.wrong("since", "type", "must be an object of last seq by room id");
             return None;
@@ -257,13 +254,11 @@ impl Reader<'_, '_> {
         Some(since)
     }
 
-    fn find(&self, input: &str) -> Option<Cow<'_, RawValue>> {
+    fn find(&self, input: &str) -> Option<&str> {
         let (_, sources) = self.rule.inputs.iter().find(|(name, _)| *name == input)?;
         sources.iter().find_map(|source| match source {
-            Source::Path { argument, keys } => {
-                self.arguments.find(*argument, keys).map(Cow::Borrowed)
-            }
-            Source::Constant(json) => RawValue::from_string(json.to_string()).ok().map(Cow::Owned),
+            Source::Path { argument, keys } => self.arguments.find(*argument, keys),
+            Source::Constant(json) => Some(&**json),
         })
     }
 
@@ -285,8 +280,8 @@ impl Reader<'_, '_> {
         self.wrong(input, "required", "should not be empty");
     }
 
-    fn required(&mut self, input: &str) -> Option<Box<RawValue>> {
-        let found = self.find(input).map(Cow::into_owned);
+    fn required(&mut self, input: &str) -> Option<String> {
+        let found = self.find(input).map(str::to_owned);
         if found.is_none() {
             self.missing(input);
         }
@@ -304,7 +299,7 @@ impl Reader<'_, '_> {
     }
 
     fn text_if_given(&mut self, input: &str) -> Option<String> {
-        let text = serde_json::from_str::<Text<'_>>(self.find(input)?.get())
+        let text = serde_json::from_str::<Text<'_>>(self.find(input)?)
             .ok()
             .map(|text| text.0.into_owned());
         if text.is_none() {
@@ -317,14 +312,14 @@ impl Reader<'_, '_> {
     fn text_or_number(&mut self, input: &str) -> Option<String> {
         let number = {
             let raw = self.find(input)?;
-            let number = serde_json::from_str::<u64>(raw.get()).is_ok();
-            number.then(|| raw.get().to_owned())
+            let number = serde_json::from_str::<u64>(raw).is_ok();
+            number.then(|| raw.to_owned())
         };
         number.or_else(|| self.text_if_given(input))
     }
 
     fn number(&mut self, input: &str) -> Option<u64> {
-        let number = serde_json::from_str(self.find(input)?.get()).ok();
+        let number = serde_json::from_str(self.find(input)?).ok();
         if number.is_none() {
             self.wrong(input, "type", "must be a whole number not below 0");
         }
@@ -336,7 +331,7 @@ impl Reader<'_, '_> {
             self.missing(input);
             return None;
         };
-        let value = serde_json::from_str(raw.get()).ok();
+        let value = serde_json::from_str(raw).ok();
         if value.is_none() {
             self.wrong(input, "type", "must be a boolean value");
         }
@@ -346,7 +341,7 @@ impl Reader<'_, '_> {
     fn ids(&mut self, input: &str) -> Vec<UserId> {
         let parsed: Option<Vec<UserId>> = {
             let Some(raw) = self.find(input) else { return Vec::new() };
-            serde_json::from_str::<Vec<Text<'_>>>(raw.get())
+            serde_json::from_str::<Vec<Text<'_>>>(raw)
                 .ok()
                 .and_then(|texts| texts.iter().map(|t| UserId::parse(&t.0).ok()).collect())
         };

@@ -1,0 +1,107 @@
+//! From committed facts to the hub: who hears what, in commit order.
+
+use std::sync::Arc;
+
+use mynah_domain::event::{Event, Fact, Stream};
+use mynah_domain::ports::CommitListener;
+use mynah_domain::{TenantId, UserId};
+use mynah_hub::{Class, Hub, LazyFrames, Publication, Topic};
+use tokio::sync::{mpsc, watch};
+
+use crate::dialects::Dialects;
+use crate::live::Live;
+use crate::topics;
+use crate::vocabulary::field::Subject;
+
+/// Commits that may wait for delivery; beyond, the committer waits.
+const COMMITS_MAX: usize = 256;
+
+/// The committer's side: hands commits over, in order.
+pub struct CommitQueue(mpsc::Sender<Vec<Event>>);
+
+impl CommitListener for CommitQueue {
+    fn committed(&self, events: Vec<Event>) {
+        // Fails only while the process ends; the journal has the events.
+        drop(self.0.blocking_send(events));
+    }
+}
+
+/// A queue from the committer to the dispatcher.
+pub fn commit_queue() -> (Arc<CommitQueue>, mpsc::Receiver<Vec<Event>>) {
+    let (sender, receiver) = mpsc::channel(COMMITS_MAX);
+    (Arc::new(CommitQueue(sender)), receiver)
+}
+
+/// Delivers what was committed.
+pub struct Dispatcher {
+    /// Where to.
+    pub hub: Hub,
+    /// In which words.
+    pub dialects: Arc<Dialects>,
+    /// Who types until they send.
+    pub live: Live,
+    /// Learns how far delivery is.
+    pub head: watch::Sender<u64>,
+}
+
+impl Dispatcher {
+    /// Runs until the committer is gone.
+    pub async fn run(self, mut commits: mpsc::Receiver<Vec<Event>>) {
+        while let Some(events) = commits.recv().await {
+            let last = events.last().map(|event| event.pos);
+            for event in events {
+                self.deliver(Arc::new(event)).await;
+            }
+            if let Some(pos) = last {
+                self.head.send_replace(pos);
+            }
+        }
+    }
+
+    async fn deliver(&self, event: Arc<Event>) {
+        match &event.stream {
+            Stream::Room(room) => {
+                let topic = topics::room(room);
+                if let Fact::MemberJoined { member, .. } = &event.fact {
+                    let own = topics::user_everywhere(&event.tenant, &member.id);
+                    self.hub.subscribe_members(&own, &topic).await;
+                }
+                if let Fact::MessageCreated { message } = &event.fact {
+                    self.live.sent(room, &message.sender).await;
+                }
+                self.publish(topic.clone(), &event).await;
+                if let Fact::MemberLeft { user, .. } = &event.fact {
+                    self.leave(&event.tenant, user, &topic).await;
+                }
+            }
+            Stream::User(user) => {
+                for own in user_topics(&event.tenant, user) {
+                    self.publish(own, &event).await;
+                }
+                if let Fact::RoomRemoved { room, .. } = &event.fact {
+                    self.leave(&event.tenant, user, &topics::room(room)).await;
+                }
+            }
+        }
+    }
+
+    async fn leave(&self, tenant: &TenantId, user: &UserId, topic: &Topic) {
+        for own in user_topics(tenant, user) {
+            self.hub.unsubscribe_members(&own, topic).await;
+        }
+    }
+
+    async fn publish(&self, topic: Topic, event: &Arc<Event>) {
+        let (event, dialects) = (Arc::clone(event), Arc::clone(&self.dialects));
+        let seq = Some(event.seq);
+        let frames = LazyFrames::new(move |dialect| {
+            dialects.frame(dialect, event.fact.name(), Subject::Event(&event), event.at)
+        });
+        let publication = Publication { topic, seq, class: Class::Durable, except: None, frames };
+        self.hub.publish(publication).await;
+    }
+}
+
+fn user_topics(tenant: &TenantId, user: &UserId) -> [Topic; 2] {
+    [topics::user_everywhere(tenant, user), topics::user_by_room(tenant, user)]
+}
