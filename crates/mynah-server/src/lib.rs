@@ -7,14 +7,31 @@
 //!
 //! Entry points: [`http::public_router`] and [`http::admin_router`] over a [`state::House`].
 
+pub mod chat_socket;
+pub mod config;
+pub mod deadlines;
+pub mod dialects;
+pub mod dispatch;
+pub mod engine_io;
+pub mod failure;
+pub mod frames;
 pub mod health;
 pub mod http;
 pub mod identity;
+pub mod listener;
 pub mod live;
 pub mod metrics;
+pub mod origin;
 pub mod passwords;
 pub mod rate;
+pub mod secrets;
+pub mod serve;
+pub mod socket_io;
 pub mod sockets;
 pub mod state;
+pub mod system;
 pub mod time_text;
+pub mod topics;
 pub mod views;
+pub mod vocabulary;
+pub mod wiring;

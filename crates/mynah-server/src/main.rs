@@ -1,2 +1,114 @@
-//! The binary `mynah`.
-fn main() {}
+//! The binary `mynah`: a chat backend for Socket.IO and REST clients.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mynah_server::config::{self, Config, LogFormat};
+use mynah_server::serve;
+use tracing_subscriber::EnvFilter;
+
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A chat backend in one binary, for the front ends you already have.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    /// Configuration file; without it, `mynah.toml` is read when it exists.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve {
+        /// Port to listen on (default 4000).
+        #[arg(long)]
+        port: Option<u16>,
+        /// Folder for database and generated secrets (default ./data).
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Say whether the server would start, and why not.
+    Check,
+    /// Print the effective configuration, secrets hidden.
+    Print,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            say(&format!("mynah: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let loaded = config::load(cli.config.as_deref(), &config::environment())?;
+    let mut config = loaded.config;
+    match cli.command {
+        Command::Serve { port, data_dir } => {
+            config.server.port = port.unwrap_or(config.server.port);
+            config.server.data_dir = data_dir.unwrap_or(config.server.data_dir);
+            start_log(&config)?;
+            for remark in loaded.remarks {
+                tracing::warn!("{remark}");
+            }
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(serve::serve(config))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config { what: ConfigCommand::Print } => {
+            show(&toml::to_string_pretty(&config)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Config { what: ConfigCommand::Check } => {
+            let problems = config.problems();
+            for problem in &problems {
+                say(&format!("{} {}", problem.entry, problem.text));
+            }
+            if problems.is_empty() {
+                show("the configuration is fine\n");
+                return Ok(ExitCode::SUCCESS);
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&config.log.level)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the command's result")]
+fn show(text: &str) {
+    print!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the command's failure, before there is a log")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

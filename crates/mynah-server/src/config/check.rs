@@ -1,0 +1,104 @@
+//! What must not be, above all in production.
+
+use super::{Config, Stage};
+
+/// Shortest secret accepted in production, in bytes.
+const SECRET_BYTES_MIN: usize = 32;
+
+/// One setting that must be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which entry.
+    pub entry: &'static str,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+impl Config {
+    /// Everything that forbids a start.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |entry, text: &str| problems.push(Problem { entry, text: text.to_owned() });
+        if self.socketio.ping_interval_ms == 0 || self.socketio.ping_timeout_ms == 0 {
+            add("socketio.ping_interval_ms", "pings need an interval and a timeout above 0");
+        }
+        if !(self.socketio.path.starts_with('/') && self.socketio.path.ends_with('/')) {
+            add("socketio.path", "must start and end with /, e.g. /socket.io/");
+        }
+        if !(1_024..=100_000_000).contains(&self.socketio.max_payload_bytes) {
+            add("socketio.max_payload_bytes", "must be between 1024 and 100000000");
+        }
+        if !(1..=16_000).contains(&self.limits.content_chars_max) {
+            add("limits.content_chars_max", "must be between 1 and 16000");
+        }
+        if self.limits.messages_per_minute == 0 {
+            add("limits.messages_per_minute", "must be above 0; limits.rate = \"off\" lifts it");
+        }
+        if self.http.allowed_origins.iter().any(|origin| origin == "*") {
+            add(
+                "http.allowed_origins",
+                "* would let every web page act for its visitors: list the exact origins",
+            );
+        }
+        if self.env == Stage::Production {
+            self.production(&mut add);
+        }
+        problems
+    }
+
+    fn production(&self, add: &mut dyn FnMut(&'static str, &str)) {
+        let secret = self.auth.jwt_secret.expose();
+        if secret.is_empty() {
+            add("auth.jwt_secret", "is missing: set JWT_SECRET to at least 32 random bytes");
+        } else if secret.len() < SECRET_BYTES_MIN {
+            add("auth.jwt_secret", "is shorter than 32 bytes: set JWT_SECRET to random bytes");
+        } else if is_well_known(secret) {
+            add("auth.jwt_secret", "is a well-known text: set JWT_SECRET to random bytes");
+        }
+        for origin in &self.http.allowed_origins {
+            if origin.starts_with("http://") && !origin.contains("localhost") {
+                add("http.allowed_origins", "has an http:// origin: pages must come over https");
+            }
+        }
+    }
+}
+
+fn is_well_known(secret: &str) -> bool {
+    let lower = secret.to_lowercase();
+    let words = ["secret", "changeme", "change-me", "password", "example", "your-"];
+    let first = secret.chars().next();
+    words.iter().any(|word| lower.contains(word)) || secret.chars().all(|c| Some(c) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Hidden;
+    use super::*;
+
+    fn entries(config: &Config) -> Vec<&'static str> {
+        config.problems().into_iter().map(|problem| problem.entry).collect()
+    }
+
+    #[test]
+    fn development_starts_with_nothing_set() {
+        assert_eq!(entries(&Config::default()), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn production_refuses_weak_secrets() {
+        let mut config = Config { env: Stage::Production, ..Config::default() };
+        for weak in ["", "short", "my-super-secret-key-that-is-long-enough", &"a".repeat(40)] {
+            config.auth.jwt_secret = Hidden::new(weak);
+            assert_eq!(entries(&config), ["auth.jwt_secret"], "{weak:?}");
+        }
+        config.auth.jwt_secret = Hidden::new("kJ8vQm2xT5zR9bN4cW7yL1pD6fH3gS0a");
+        assert_eq!(entries(&config), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_wildcard_origin_is_refused_everywhere() {
+        let mut config = Config::default();
+        config.http.allowed_origins = vec!["*".to_owned()];
+        assert_eq!(entries(&config), ["http.allowed_origins"]);
+    }
+}

@@ -1,0 +1,252 @@
+//! Building the house: the only place where adapters and ports meet.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use mynah_domain::account::{Accounts, SessionRules};
+use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
+use mynah_domain::ports::{
+    AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, RoomStore,
+};
+use mynah_hub::{Dialect, Hub, HubConfig, Limits};
+use mynah_store::sqlite::{SqliteOptions, SqliteStore};
+use tokio::sync::watch;
+
+use crate::chat_socket::ChatSockets;
+use crate::config::{Config, RateMode};
+use crate::deadlines::Deadlines;
+use crate::dialects::Dialects;
+use crate::dispatch::{Dispatcher, commit_queue};
+use crate::engine_io::{Edge, EngineOptions, engine_rules};
+use crate::health::Health;
+use crate::http::{self, HttpOptions};
+use crate::identity::{Identity, IdentityRules, Secret};
+use crate::live::Live;
+use crate::metrics::{Metrics, Sample, SampleKind};
+use crate::origin::Origins;
+use crate::passwords::{PasswordPool, PasswordRules};
+use crate::rate::{Bucket, Rate, RateLimits};
+use crate::socket_io::SocketIo;
+use crate::sockets::Sockets;
+use crate::state::House;
+use crate::system::{CombIds, SystemClock};
+use crate::vocabulary::Vocabularies;
+
+/// Everything that runs.
+pub struct Built {
+    /// What doors call.
+    pub house: House,
+    /// The public listener's answers.
+    pub public: Router,
+    /// The operators' listener's answers.
+    pub admin: Router,
+    /// Connections, for the end.
+    pub hub: Hub,
+    /// The store, for the end.
+    pub store: Arc<SqliteStore>,
+}
+
+fn hub(config: &Config) -> Hub {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let interval = Duration::from_millis(config.socketio.ping_interval_ms);
+    let timeout = Duration::from_millis(config.socketio.ping_timeout_ms);
+    Hub::new(HubConfig {
+        shards: u16::try_from(cores).unwrap_or(u16::MAX),
+        limits: Limits {
+            queue_bytes_max: config.limits.queue_bytes_max,
+            queue_frames_max: config.limits.queue_frames_max,
+            sessions_max: config.limits.connections_max,
+            ..Limits::default()
+        },
+        dialects: vec![engine_rules(interval, timeout)],
+        ..HubConfig::default()
+    })
+}
+
+fn vocabularies(config: &Config) -> anyhow::Result<Vocabularies> {
+    let mut own = Vec::new();
+    if let Some(folder) = &config.socketio.vocabulary_dir {
+        let context = |e| anyhow::anyhow!("socketio.vocabulary_dir {}: {e}", folder.display());
+        for entry in std::fs::read_dir(folder).map_err(context)? {
+            let path = entry.map_err(context)?.path();
+            if path.extension().is_some_and(|extension| extension == "toml") {
+                let text = std::fs::read_to_string(&path).map_err(context)?;
+                own.push((path.display().to_string(), text));
+            }
+        }
+        own.sort();
+    }
+    Ok(Vocabularies::load(&own, &config.socketio.default_dialect)?)
+}
+
+fn rates(config: &Config) -> RateLimits {
+    match config.limits.rate {
+        RateMode::Off => RateLimits::off(),
+        RateMode::Standard => {
+            let messages = config.limits.messages_per_minute;
+            RateLimits::with(move |bucket| match bucket {
+                Bucket::Send => Rate { count: messages, window_s: 60 },
+                Bucket::LoginAccount
+                | Bucket::LoginAddress
+                | Bucket::Register
+                | Bucket::Refresh
+                | Bucket::Typing
+                | Bucket::Join
+                | Bucket::Change
+                | Bucket::Connect => RateLimits::usual(bucket),
+            })
+        }
+    }
+}
+
+/// Puts everything together on the current runtime.
+///
+/// # Errors
+/// A sentence that names the setting, file or resource that is wrong.
+pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdSource> = Arc::new(CombIds);
+    let hub = hub(config);
+    let dialects = Dialects::new(vocabularies(config)?).map_err(anyhow::Error::msg)?;
+    let deadlines = Deadlines::start();
+    let (queue, commits) = commit_queue();
+    let listener: Arc<dyn CommitListener> = queue;
+    let store = SqliteStore::open(data_dir, &SqliteOptions::default(), listener)?;
+    let ports = ChatPorts {
+        rooms: Arc::clone(&store) as Arc<dyn RoomStore>,
+        messages: Arc::clone(&store) as Arc<dyn MessageStore>,
+        journal: Arc::clone(&store) as Arc<dyn JournalStore>,
+        clock: Arc::clone(&clock),
+        ids: Arc::clone(&ids),
+    };
+    let limits = ChatLimits { content_chars_max: config.limits.content_chars_max };
+    let chat = Chat::new(ports, limits);
+    let accounts = accounts(config, &store, &clock, &ids)?;
+    let live = Live::start(hub.clone(), Arc::clone(&dialects), chat.clone(), Arc::clone(&clock));
+    let (head_sender, head) = watch::channel(0);
+    let dispatcher = Dispatcher {
+        hub: hub.clone(),
+        dialects: Arc::clone(&dialects),
+        live: live.clone(),
+        head: head_sender,
+    };
+    tokio::spawn(dispatcher.run(commits));
+    let metrics = Arc::new(Metrics::new());
+    watch_hub(&metrics, &hub);
+    let identity = Identity::new(
+        IdentityRules {
+            secret: Secret::new(config.auth.jwt_secret.expose().as_bytes()),
+            access_ttl_s: config.auth.access_ttl_s,
+            provision_unknown_users: config.auth.provision_unknown_users,
+        },
+        accounts.clone(),
+        Arc::clone(&clock),
+    );
+    let journal = Arc::clone(&store) as Arc<dyn JournalStore>;
+    let house = House {
+        chat,
+        accounts,
+        identity: Arc::new(identity),
+        live,
+        sockets: Sockets::new(hub.clone(), &dialects),
+        metrics,
+        limits: Arc::new(rates(config)),
+        health: Arc::new(Health::new(journal)),
+        head,
+    };
+    let sockets =
+        ChatSockets { house: house.clone(), dialects, deadlines: deadlines.clone(), clock };
+    let public =
+        socket_router(config, sockets, &hub, &deadlines).merge(public_http(config, &house)?);
+    let admin = http::admin_router(house.clone());
+    Ok(Built { house, public, admin, hub, store })
+}
+
+fn accounts(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn IdSource>,
+) -> anyhow::Result<Accounts> {
+    let mut rules = PasswordRules::default();
+    if config.auth.hash_threads > 0 {
+        rules.threads = config.auth.hash_threads;
+    }
+    let hasher = Arc::new(PasswordPool::new(rules).map_err(anyhow::Error::msg)?);
+    let sessions = SessionRules {
+        refresh_ttl_ms: config.auth.refresh_ttl_s.saturating_mul(1_000),
+        ..SessionRules::default()
+    };
+    let store = Arc::clone(store) as Arc<dyn AccountStore>;
+    Ok(Accounts::new(store, hasher, Arc::clone(clock), Arc::clone(ids), sessions))
+}
+
+fn origins(config: &Config) -> Origins {
+    let loopback = config.env == crate::config::Stage::Development;
+    Origins::new(config.http.allowed_origins.clone(), loopback)
+}
+
+fn socket_router(
+    config: &Config,
+    sockets: ChatSockets,
+    hub: &Hub,
+    deadlines: &Deadlines,
+) -> Router {
+    let settings = &config.socketio;
+    let options = EngineOptions {
+        path: settings.path.clone(),
+        ping_interval: Duration::from_millis(settings.ping_interval_ms),
+        ping_timeout: Duration::from_millis(settings.ping_timeout_ms),
+        upgrade_timeout: Duration::from_millis(settings.upgrade_timeout_ms),
+        max_payload: settings.max_payload_bytes,
+        packets_per_poll_max: 1_000,
+        dialect: Dialect(0),
+        origins: origins(config),
+    };
+    let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
+    let layer =
+        SocketIo::new(sockets, deadlines.clone(), connect_timeout, settings.max_payload_bytes);
+    Edge::new(layer, hub.clone(), options).router()
+}
+
+fn public_http(config: &Config, house: &House) -> anyhow::Result<Router> {
+    let mut trusted_proxies = Vec::new();
+    for network in &config.http.trusted_proxies {
+        let parsed = network.parse().map_err(|e| anyhow::anyhow!("http.trusted_proxies: {e}"))?;
+        trusted_proxies.push(parsed);
+    }
+    let options =
+        HttpOptions { allowed_origins: config.http.allowed_origins.clone(), trusted_proxies };
+    Ok(http::public_router(house.clone(), options))
+}
+
+fn watch_hub(metrics: &Metrics, hub: &Hub) {
+    let hub = hub.clone();
+    metrics.add_source(move || {
+        let stats = hub.stats();
+        let gauge = |name, help, value| Sample { name, help, kind: SampleKind::Gauge, value };
+        let counter = |name, help, value| Sample { name, help, kind: SampleKind::Counter, value };
+        vec![
+            gauge("mynah_sessions", "Open connections", stats.sessions),
+            gauge("mynah_topics", "Topics with subscribers", stats.topics),
+            gauge("mynah_subscriptions", "Subscriptions", stats.subscriptions),
+            gauge("mynah_queued_bytes", "Bytes waiting for slow connections", stats.queued_bytes),
+            counter("mynah_publications", "Publications fanned out", stats.publications),
+            counter("mynah_deliveries", "Frames written to connections", stats.deliveries),
+            counter("mynah_write_calls", "Write system calls", stats.write_calls),
+            counter(
+                "mynah_dropped_ephemeral",
+                "Typing and presence frames dropped for slow connections",
+                stats.dropped_ephemeral,
+            ),
+            counter("mynah_closed_slow", "Connections closed as too slow", stats.closed_slow),
+            counter(
+                "mynah_closed_ping_timeout",
+                "Connections closed because pings were not answered",
+                stats.closed_ping_timeout,
+            ),
+        ]
+    });
+}
