@@ -129,7 +129,7 @@ pub struct Identity {
 
 impl Identity {
     /// Puts identity on its key and the account use cases.
-    pub fn new(rules: IdentityRules, accounts: Accounts, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(rules: &IdentityRules, accounts: Accounts, clock: Arc<dyn Clock>) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         // Times are judged by `Claims::check`, with our clock and a leeway of their own each.
         validation.validate_exp = false;

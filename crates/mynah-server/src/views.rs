@@ -7,7 +7,7 @@ use mynah_domain::account::User;
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::Message;
 use mynah_domain::room::{Member, Membership, Profile, Role, Room, RoomListItem, RoomView};
-use mynah_domain::{Timestamp, UserId};
+use mynah_domain::{MessageId, Timestamp, UserId};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -128,7 +128,7 @@ impl<'a> MessageView<'a> {
             kind: &message.kind,
             content: &message.content,
             metadata: message.metadata.as_deref().map(Verbatim),
-            reply_to_id: message.reply_to.as_ref().map(|id| id.as_str()),
+            reply_to_id: message.reply_to.as_ref().map(MessageId::as_str),
             client_id: message.client_id.as_deref(),
             edited_at: message.edited_at.map(TimeText::of),
             deleted_at: message.deleted_at.map(TimeText::of),
@@ -374,7 +374,7 @@ impl<'a> EventView<'a> {
             tenant_id: event.tenant.as_str(),
             room_id,
             seq: event.seq,
-            actor_id: event.actor.as_ref().map(|id| id.as_str()),
+            actor_id: event.actor.as_ref().map(UserId::as_str),
             at: TimeText::of(event.at),
             data: FactView::of(event),
         }
@@ -481,7 +481,7 @@ pub enum FactView<'a> {
 impl<'a> FactView<'a> {
     /// From an event.
     pub fn of(event: &'a Event) -> Self {
-        let by = event.actor.as_ref().map(|id| id.as_str());
+        let by = event.actor.as_ref().map(UserId::as_str);
         match &event.fact {
             Fact::MessageCreated { message } | Fact::MessageUpdated { message } => {
                 Self::Message(Box::new(MessageView::of(message)))

@@ -196,8 +196,11 @@ impl ApiError {
             Self::Chat(ChatError::Store(error)) | Self::Account(AccountError::Store(error)) => {
                 Some(error)
             }
-            Self::Chat(_) | Self::Account(_) => None,
-            Self::Identity(_) | Self::Input(_) | Self::Limited(_) => None,
+            Self::Chat(_)
+            | Self::Account(_)
+            | Self::Identity(_)
+            | Self::Input(_)
+            | Self::Limited(_) => None,
         }
     }
 

@@ -65,7 +65,8 @@ impl<F: Form> FromRequest<House> for Body<F> {
     async fn from_request(request: Request, _house: &House) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let bytes = read_body(&parts.headers, body, F::BYTES_MAX).await?;
-        if !is_json(&parts.headers) && !(bytes.is_empty() && F::MAY_BE_ABSENT) {
+        let absent = bytes.is_empty() && F::MAY_BE_ABSENT;
+        if !absent && !is_json(&parts.headers) {
             return Err(InputError::NotJson.into());
         }
         read_form(&bytes).map(Self)

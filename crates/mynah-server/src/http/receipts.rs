@@ -81,7 +81,7 @@ impl<'a> CursorView<'a> {
             user_id: cursor.user.as_str(),
             seq: cursor.seq,
             number: cursor.number,
-            message_id: cursor.message.as_ref().map(|id| id.as_str()),
+            message_id: cursor.message.as_ref().map(MessageId::as_str),
             read_at: TimeText::of(cursor.at),
         }
     }
