@@ -3,11 +3,12 @@
 //! Views borrow from the domain and are written once. Field names and forms are part of the public
 //! API: additive changes only.
 
+mod event;
+
 use mynah_domain::account::User;
-use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::Message;
-use mynah_domain::room::{Member, Membership, Profile, Role, Room, RoomListItem, RoomView};
-use mynah_domain::{MessageId, Timestamp, UserId};
+use mynah_domain::room::{Member, Membership, Profile, Room, RoomListItem, RoomView};
+use mynah_domain::{MessageId, UserId};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -15,13 +16,16 @@ use utoipa::ToSchema;
 use crate::live::Presence;
 use crate::time_text::TimeText;
 
-/// Writes an account as its owner sees it.
+pub use event::{EventView, FactView};
+
+/// An account as its owner sees it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Account)]
 pub struct AccountView<'a> {
     id: &'a str,
     username: &'a str,
+    #[schema(required = true)]
     email: Option<&'a str>,
     name: &'a str,
     /// Tenant-wide role.
@@ -47,7 +51,7 @@ impl<'a> AccountView<'a> {
     }
 }
 
-/// Writes what others see of a user: `{"id","username","name"}`.
+/// What others see of a user: `{"id","username","name"}`.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Profile)]
 pub struct ProfileView<'a> {
@@ -81,7 +85,7 @@ impl Serialize for Verbatim<'_> {
     }
 }
 
-/// Writes a message.
+/// A message.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message)]
@@ -99,14 +103,16 @@ pub struct MessageView<'a> {
     /// The text; empty after deletion.
     content: &'a str,
     /// Any JSON the client gave, verbatim.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>, required = true)]
     metadata: Option<Verbatim<'a>>,
+    #[schema(required = true)]
     reply_to_id: Option<&'a str>,
     /// The sender's own id for it.
+    #[schema(required = true)]
     client_id: Option<&'a str>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     edited_at: Option<TimeText>,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     deleted_at: Option<TimeText>,
     edit_count: u32,
     #[schema(value_type = String, format = DateTime)]
@@ -139,7 +145,7 @@ impl<'a> MessageView<'a> {
     }
 }
 
-/// Writes a room, the same for every viewer.
+/// A room, the same for every viewer.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Room)]
@@ -150,7 +156,9 @@ pub struct RoomBody<'a> {
     /// `public` or `private`.
     visibility: &'static str,
     /// `null` for direct rooms.
+    #[schema(required = true)]
     name: Option<&'a str>,
+    #[schema(required = true)]
     topic: Option<&'a str>,
     created_by: &'a str,
     member_count: u64,
@@ -183,13 +191,15 @@ impl<'a> RoomBody<'a> {
     }
 }
 
-/// Writes the viewer's own standing in a room; all `null` or 0 without one.
+/// The viewer's own standing in a room; all `null` or 0 without one.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Standing {
     /// The viewer's rank.
+    #[schema(required = true)]
     role: Option<&'static str>,
     /// `invited`, `joined`, `left`, `kicked` or `banned`.
+    #[schema(required = true)]
     state: Option<&'static str>,
     /// Messages after the read cursor.
     unread: u64,
@@ -210,7 +220,7 @@ impl Standing {
     }
 }
 
-/// Writes a room as one viewer sees it.
+/// A room as one viewer sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RoomSeen)]
 pub struct RoomSeen<'a> {
@@ -230,7 +240,7 @@ impl<'a> RoomSeen<'a> {
     }
 }
 
-/// Writes one line of a room list.
+/// One line of a room list.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = RoomListItem)]
@@ -239,8 +249,10 @@ pub struct RoomLine<'a> {
     room: RoomBody<'a>,
     #[serde(flatten)]
     standing: Standing,
+    #[schema(required = true)]
     last_message: Option<MessageView<'a>>,
     /// The other member of a direct room.
+    #[schema(required = true)]
     peer: Option<ProfileView<'a>>,
 }
 
@@ -256,7 +268,7 @@ impl<'a> RoomLine<'a> {
     }
 }
 
-/// Writes a membership.
+/// A membership.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Membership)]
@@ -285,7 +297,7 @@ impl<'a> MembershipView<'a> {
     }
 }
 
-/// Writes one line of a member list.
+/// One line of a member list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Member)]
 pub struct MemberView<'a> {
@@ -307,7 +319,7 @@ impl<'a> MemberView<'a> {
     }
 }
 
-/// Writes whether somebody is there: `{"userId","status":"online|offline","lastSeen"}`.
+/// Whether somebody is there: `{"userId","status":"online|offline","lastSeen"}`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Presence)]
@@ -315,7 +327,7 @@ pub struct PresenceView<'a> {
     user_id: &'a str,
     /// `online` or `offline`.
     status: &'static str,
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime, required = true)]
     last_seen: Option<TimeText>,
 }
 
@@ -328,217 +340,4 @@ impl<'a> PresenceView<'a> {
             last_seen: presence.last_seen.map(TimeText::of),
         }
     }
-}
-
-/// Writes an event with its envelope.
-///
-/// ```json
-/// {"id":"evt_<stream>_17","type":"message.created","version":1,"pos":"123","tenantId":"default",
-///  "roomId":"…","seq":17,"actorId":"…","at":"2026-11-21T10:00:00.000Z","data":{}}
-/// ```
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = Event)]
-pub struct EventView<'a> {
-    id: String,
-    #[serde(rename = "type")]
-    name: &'static str,
-    version: u8,
-    /// Place in the whole log, as a text because it may pass 2^53.
-    pos: String,
-    tenant_id: &'a str,
-    /// `null` for events of the user's inbox.
-    room_id: Option<&'a str>,
-    /// Place in the room's or inbox's stream, without gaps.
-    seq: u64,
-    actor_id: Option<&'a str>,
-    #[schema(value_type = String, format = DateTime)]
-    at: TimeText,
-    /// As the type says; see the event catalogue.
-    #[schema(value_type = Object)]
-    data: FactView<'a>,
-}
-
-impl<'a> EventView<'a> {
-    /// From an event.
-    pub fn of(event: &'a Event) -> Self {
-        let (stream, room_id) = match &event.stream {
-            Stream::Room(room) => (room.as_str(), Some(room.as_str())),
-            Stream::User(user) => (user.as_str(), None),
-        };
-        Self {
-            id: format!("evt_{stream}_{}", event.seq),
-            name: event.fact.name(),
-            version: 1,
-            pos: event.pos.to_string(),
-            tenant_id: event.tenant.as_str(),
-            room_id,
-            seq: event.seq,
-            actor_id: event.actor.as_ref().map(UserId::as_str),
-            at: TimeText::of(event.at),
-            data: FactView::of(event),
-        }
-    }
-}
-
-/// Writes what happened, without the envelope.
-#[derive(Serialize)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-pub enum FactView<'a> {
-    /// `message.created`, `message.updated`.
-    Message(Box<MessageView<'a>>),
-    /// `room.created`, `room.updated`.
-    Room(Box<RoomBody<'a>>),
-    /// `message.deleted`.
-    MessageDeleted {
-        /// Which.
-        message_id: &'a str,
-        /// Its number.
-        number: u64,
-        /// Where.
-        room_id: &'a str,
-        /// By whom.
-        deleted_by: Option<&'a str>,
-        /// When.
-        deleted_at: TimeText,
-    },
-    /// `member.joined`.
-    Joined {
-        /// Where.
-        room_id: &'a str,
-        /// Who.
-        user_id: &'a str,
-        /// Who, readable.
-        user: ProfileView<'a>,
-        /// With which rank.
-        role: &'static str,
-    },
-    /// `member.invited`.
-    Invited {
-        /// Where.
-        room_id: &'a str,
-        /// Who.
-        user_id: &'a str,
-        /// Who, readable.
-        user: ProfileView<'a>,
-        /// Rank after joining.
-        role: &'static str,
-        /// By whom.
-        by: Option<&'a str>,
-    },
-    /// `member.left`.
-    Left {
-        /// Where.
-        room_id: &'a str,
-        /// Who.
-        user_id: &'a str,
-        /// `left`, `kicked`, `banned` or `deleted`.
-        reason: &'static str,
-        /// By whom.
-        by: Option<&'a str>,
-    },
-    /// `member.role_changed`.
-    RoleChanged {
-        /// Where.
-        room_id: &'a str,
-        /// Whose.
-        user_id: &'a str,
-        /// The new rank.
-        role: &'static str,
-        /// By whom.
-        by: Option<&'a str>,
-    },
-    /// `room.deleted`.
-    RoomDeleted {
-        /// Which.
-        room_id: &'a str,
-    },
-    /// `room.added`.
-    RoomAdded {
-        /// The room.
-        room: Box<RoomBody<'a>>,
-        /// The user's rank there.
-        role: &'static str,
-        /// The other member of a direct room.
-        peer: Option<ProfileView<'a>>,
-    },
-    /// `room.removed`.
-    RoomRemoved {
-        /// Which.
-        room_id: &'a str,
-        /// `left`, `kicked`, `banned` or `deleted`.
-        reason: &'static str,
-    },
-    /// `room.invited`.
-    RoomInvited {
-        /// The room.
-        room: Box<RoomBody<'a>>,
-        /// By whom.
-        by: Option<&'a str>,
-    },
-}
-
-impl<'a> FactView<'a> {
-    /// From an event.
-    pub fn of(event: &'a Event) -> Self {
-        let by = event.actor.as_ref().map(UserId::as_str);
-        match &event.fact {
-            Fact::MessageCreated { message } | Fact::MessageUpdated { message } => {
-                Self::Message(Box::new(MessageView::of(message)))
-            }
-            Fact::RoomCreated { room } | Fact::RoomUpdated { room } => Self::Room(boxed(room)),
-            Fact::MessageDeleted { room, message, number, created_seq: _ } => {
-                Self::MessageDeleted {
-                    message_id: message.as_str(),
-                    number: *number,
-                    room_id: room.as_str(),
-                    deleted_by: by,
-                    deleted_at: at(event.at),
-                }
-            }
-            Fact::MemberJoined { room, member, role } => Self::Joined {
-                room_id: room.as_str(),
-                user_id: member.id.as_str(),
-                user: ProfileView::of(member),
-                role: role.as_str(),
-            },
-            Fact::MemberInvited { room, member } => Self::Invited {
-                room_id: room.as_str(),
-                user_id: member.id.as_str(),
-                user: ProfileView::of(member),
-                role: Role::Member.as_str(),
-                by,
-            },
-            Fact::MemberLeft { room, user, departure } => Self::Left {
-                room_id: room.as_str(),
-                user_id: user.as_str(),
-                reason: departure.as_str(),
-                by,
-            },
-            Fact::MemberRoleChanged { room, user, role } => Self::RoleChanged {
-                room_id: room.as_str(),
-                user_id: user.as_str(),
-                role: role.as_str(),
-                by,
-            },
-            Fact::RoomDeleted { room } => Self::RoomDeleted { room_id: room.as_str() },
-            Fact::RoomAdded { room, role, peer } => Self::RoomAdded {
-                room: boxed(room),
-                role: role.as_str(),
-                peer: peer.as_deref().map(ProfileView::of),
-            },
-            Fact::RoomRemoved { room, departure } => {
-                Self::RoomRemoved { room_id: room.as_str(), reason: departure.as_str() }
-            }
-            Fact::RoomInvited { room } => Self::RoomInvited { room: boxed(room), by },
-        }
-    }
-}
-
-fn boxed(room: &Room) -> Box<RoomBody<'_>> {
-    Box::new(RoomBody::of(room))
-}
-
-fn at(at: Timestamp) -> TimeText {
-    TimeText::of(at)
 }
