@@ -7,6 +7,7 @@ use mynah_domain::TenantId;
 use mynah_domain::account::{
     AccountError, EMAIL_MAX, NAME_MAX, PASSWORD_MIN, Registration, SignedIn, USERNAME_MAX,
 };
+use mynah_domain::ports::StoreError;
 use mynah_domain::text::{InvalidText, required};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -188,12 +189,16 @@ async fn refresh(
     Body(form): Body<Refresh>,
 ) -> Answer {
     limit(&house, Bucket::Refresh, &address.key())?;
-    let outcome = house.accounts.refresh(&form.refresh_token).await;
-    if let Err(AccountError::RefreshReused { family }) = &outcome {
-        house.identity.forget_sign_in(family);
-        house.sockets.end_sign_in(family).await;
-    }
-    let signed_in = outcome?;
+    let door = house.clone();
+    let signed_in = to_the_end(async move {
+        let outcome = door.accounts.refresh(&form.refresh_token).await;
+        if let Err(AccountError::RefreshReused { family }) = &outcome {
+            door.identity.forget_sign_in(family);
+            door.sockets.end_sign_in(family).await;
+        }
+        outcome
+    })
+    .await?;
     let tokens = house.identity.issue(&signed_in)?;
     Ok(ok(&TokenPair {
         access_token: &tokens.access,
@@ -207,10 +212,14 @@ async fn refresh(
     (status = 200, body = Done),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn logout(State(house): State<House>, Signed(who): Signed) -> Answer {
-    if let Some(family) = &who.family {
-        house.accounts.logout(family).await?;
-        house.identity.forget_sign_in(family);
-        house.sockets.end_sign_in(family).await;
+    if let Some(family) = who.family {
+        to_the_end(async move {
+            house.accounts.logout(&family).await?;
+            house.identity.forget_sign_in(&family);
+            house.sockets.end_sign_in(&family).await;
+            Ok(())
+        })
+        .await?;
     }
     Ok(ok(&Done { message: "Logged out" }))
 }
@@ -220,12 +229,26 @@ async fn logout(State(house): State<House>, Signed(who): Signed) -> Answer {
     (status = 200, body = Done),
     (status = "default", body = Problem, content_type = "application/problem+json")))]
 async fn logout_all(State(house): State<House>, Signed(who): Signed) -> Answer {
-    let (tenant, user) = (&who.actor.tenant, &who.actor.user);
-    for family in house.accounts.logout_all(tenant, user).await? {
-        house.identity.forget_sign_in(&family);
-    }
-    house.sockets.end_user(tenant, user).await;
+    let (tenant, user) = (who.actor.tenant, who.actor.user);
+    to_the_end(async move {
+        for family in house.accounts.logout_all(&tenant, &user).await? {
+            house.identity.forget_sign_in(&family);
+        }
+        house.sockets.end_user(&tenant, &user).await;
+        Ok(())
+    })
+    .await?;
     Ok(ok(&Done { message: "Logged out everywhere" }))
+}
+
+/// Runs to the end even when the caller hangs up: a sign-in that was ended in the store but whose
+/// connections live on would be worse than either.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, AccountError>> + Send + 'static,
+) -> Result<T, AccountError> {
+    tokio::spawn(work).await.unwrap_or_else(|error| {
+        Err(StoreError::Unavailable(format!("a sign-out was not finished: {error}")).into())
+    })
 }
 
 fn session(house: &House, status: StatusCode, signed_in: &SignedIn) -> Result<Response, ApiError> {

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::error::Answer;
-use super::extract::{Body, Params, Signed, json, limit, message_id, ok, room_id};
+use super::error::{Answer, ApiError};
+use super::extract::{Body, Params, Signed, invalid, json, limit, message_id, ok, room_id};
 use super::fields::{Fields, Form};
 use super::openapi::Problem;
 use super::paging::{PageInfo, PageParams, anchor};
@@ -180,8 +180,7 @@ async fn send(
 ) -> Answer {
     limit(&house, Bucket::Send, who.actor.user.as_str())?;
     let NewMessage { content, kind, metadata, reply_to_id: reply_to, client_id } = form;
-    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
-    let client_id = client_id.or_else(|| key.map(str::to_owned));
+    let client_id = client_id.map_or_else(|| idempotency_key(&headers), |id| Ok(Some(id)))?;
     let draft = Draft { content, kind, metadata, reply_to, client_id };
     let sent = house.chat.send_message(&who.actor, room_id(&id)?, draft).await?;
     let status = if sent.replayed { StatusCode::OK } else { StatusCode::CREATED };
@@ -190,6 +189,13 @@ async fn send(
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(answer)
+}
+
+/// An unreadable key is refused: without it a repeat would be a second message.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let bad = |_| invalid("Idempotency-Key", "must be printable ASCII");
+    key.to_str().map(|key| Some(key.to_owned())).map_err(bad)
 }
 
 /// One message.

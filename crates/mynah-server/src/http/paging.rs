@@ -19,8 +19,10 @@ const MARK: &str = "mynah1:";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PageInfo {
     /// Cursor of the next page.
+    #[schema(required = true)]
     next: Option<String>,
     /// Cursor of the page before.
+    #[schema(required = true)]
     prev: Option<String>,
     /// Whether there is a next page.
     has_more: bool,

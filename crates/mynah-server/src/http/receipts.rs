@@ -69,6 +69,7 @@ struct CursorView<'a> {
     user_id: &'a str,
     seq: u64,
     number: u64,
+    #[schema(required = true)]
     message_id: Option<&'a str>,
     #[schema(value_type = String, format = DateTime)]
     read_at: TimeText,
