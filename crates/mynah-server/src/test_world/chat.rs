@@ -340,7 +340,9 @@ impl MessageStore for World {
         let below = match anchor {
             Anchor::Latest => u64::MAX,
             Anchor::Before(Position::Seq(seq)) => seq,
-            _ => return Err(ChatError::MissingMessage),
+            Anchor::Before(_) | Anchor::After(_) | Anchor::Around(_) => {
+                return Err(ChatError::MissingMessage);
+            }
         };
         let all: Vec<&Message> =
             stored.messages.iter().rev().filter(|m| m.room == *room && m.seq < below).collect();
@@ -361,7 +363,7 @@ impl MessageStore for World {
         let place = stored.guarded(&guard, &cursor.room, None)?;
         let seq = match cursor.to {
             Some(Position::Seq(seq)) => seq,
-            _ => stored.rooms[place].last_seq,
+            Some(Position::Number(_) | Position::Message(_)) | None => stored.rooms[place].last_seq,
         };
         let (room, user) = (cursor.room, guard.actor.user);
         Ok(ReadCursor { room, user, seq, number: seq, message: None, at: cursor.at, moved: true })

@@ -1,0 +1,138 @@
+use mynah_domain::ports::StoreError;
+
+use super::*;
+use crate::http::admin_router;
+
+fn from_origin(method: &str, path: &str, origin: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header("origin", origin)
+}
+
+fn door_for(origin: &str) -> Door {
+    Door::with(|_| HttpOptions {
+        allowed_origins: vec![origin.to_owned()],
+        trusted_proxies: Vec::new(),
+    })
+}
+
+#[tokio::test]
+async fn request_ids_are_taken_when_harmless_and_made_otherwise() {
+    let door = Door::new();
+    let asked = |id: &'static str| {
+        door.send(Request::get("/health").header("x-request-id", id).body(Body::empty()).unwrap())
+    };
+    assert_eq!(asked("abc-1.2_3:4").await.header("x-request-id"), "abc-1.2_3:4");
+    let made = asked("a b\"<script>").await.header("x-request-id").to_owned();
+    let next = asked("").await.header("x-request-id").to_owned();
+    assert!(!made.contains('<') && made != next && made.len() > 16, "{made} {next}");
+}
+
+#[tokio::test]
+async fn every_answer_is_locked_down() {
+    let door = Door::new();
+    for path in ["/v1/rooms", "/nope", "/health", "/"] {
+        let answer = door.get("", path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        let csp = answer.header("content-security-policy");
+        assert!(csp.starts_with("default-src 'none';"), "{path} {csp}");
+        assert!(!csp.contains("unsafe"), "{path} {csp}");
+    }
+    assert_eq!(door.get("", "/v1/rooms").await.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn only_allowed_origins_may_read_answers() {
+    let door = door_for("https://chat.example.org");
+    let allowed = "https://chat.example.org";
+    let request = from_origin("GET", "/v1/rooms", allowed).body(Body::empty()).unwrap();
+    let refused = door.send(request).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.header("access-control-allow-origin"), allowed, "errors are readable, too");
+    assert_eq!(refused.header("access-control-allow-credentials"), "true");
+    assert_eq!(refused.header("vary"), "Origin");
+    let preflight = from_origin("OPTIONS", "/v1/rooms", allowed)
+        .header("access-control-request-method", "POST")
+        .body(Body::empty())
+        .unwrap();
+    let preflight = door.send(preflight).await;
+    assert_eq!(preflight.status, 204);
+    assert!(preflight.header("access-control-allow-methods").contains("POST"));
+    assert!(preflight.header("access-control-allow-headers").contains("Authorization"));
+    for forged in [
+        "https://chat.example.org.evil.example",
+        "https://evil.example",
+        "http://chat.example.org",
+        "https://chat.example.org:8443",
+        "https://CHAT.example.org",
+        "null",
+        "",
+    ] {
+        let request = from_origin("GET", "/v1/rooms", forged).body(Body::empty()).unwrap();
+        let answer = door.send(request).await;
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{forged}");
+        assert_eq!(answer.header("access-control-allow-credentials"), "", "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn any_origin_never_comes_with_credentials() {
+    let door = door_for("*");
+    let request = from_origin("GET", "/health", "https://evil.example").body(Body::empty());
+    let answer = door.send(request.unwrap()).await;
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    assert_eq!(answer.header("access-control-allow-credentials"), "");
+}
+
+#[tokio::test]
+async fn readiness_follows_the_store() {
+    let ok = json!({"status": "ok", "info": {"storage": {"status": "up"}}, "error": {},
+        "details": {"storage": {"status": "up"}}});
+    let door = Door::new();
+    for path in ["/ready", "/readyz"] {
+        assert_eq!(door.get("", path).await.expect(200), ok);
+    }
+    let down = Door::new();
+    down.world.stored.lock().fails = Some(StoreError::Overloaded);
+    let report = down.get("", "/ready").await.expect(503);
+    assert_eq!(report["error"]["storage"]["status"], "down");
+    for path in ["/health", "/healthz", "/livez"] {
+        assert_eq!(down.get("", path).await.expect(200)["status"], "ok");
+    }
+}
+
+#[tokio::test]
+async fn a_draining_process_wants_no_traffic() {
+    let door = Door::with(|house| {
+        house.health.drain();
+        HttpOptions::default()
+    });
+    assert_eq!(door.get("", "/readyz").await.expect(503)["status"], "shutting_down");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_template_and_never_by_path() {
+    let world = World::new();
+    let house = world.house();
+    let public = public_router(house.clone(), HttpOptions::default());
+    let door = Door { world, router: public };
+    door.get("", "/v1/rooms/secret-room?token=secret-token").await.expect(401);
+    let admin = Door { world: World::new(), router: admin_router(house) };
+    let text = admin.get("", "/metrics").await.text;
+    let line =
+        "mynah_http_requests_total{method=\"GET\",route=\"/v1/rooms/{roomId}\",status=\"401\"} 1";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("mynah_refused_tokens_total{outcome=\"missing\"} 1"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+    assert_eq!(door.get("", "/metrics").await.status, 404, "not on the public listener");
+}
+
+#[tokio::test]
+async fn the_page_or_how_to_build_it_is_at_the_root() {
+    let door = Door::new();
+    let page = door.get("", "/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("npm run build") || page.text.contains("<!doctype html"));
+    for path in ["/assets/../Cargo.toml", "/..%2fCargo.toml", "/assets/nope.js"] {
+        assert_eq!(door.get("", path).await.status, 404, "{path}");
+    }
+}
