@@ -17,7 +17,9 @@ const START_MS = 20_000;
 
 // The suites register and send far more from one address than a person would; a server started with
 // `limits: true` keeps its usual rate limits.
-const ROOMY = { RATE_LIMIT_MESSAGES_PER_MINUTE: "100000000" };
+const ROOMY = { MYNAH_LIMITS__RATE: "off" };
+// Clients that name no dialect are those of the camelCase backend.
+const USUAL = { MYNAH_SOCKETIO__DEFAULT_DIALECT: "camel" };
 
 class Program {
   child = null;
@@ -64,7 +66,7 @@ export class Server extends Program {
   static async start({ env = {}, bin = MYNAH_BIN, dataDir, limits = false } = {}) {
     const server = new Server();
     server.bin = bin;
-    server.env = { ...(limits ? {} : ROOMY), ...env };
+    server.env = { ...USUAL, ...(limits ? {} : ROOMY), ...env };
     server.dataDir = dataDir ?? mkdtempSync(path.join(tmpdir(), "mynah-e2e-"));
     server.folder = dataDir ? null : removeAtExit(server.dataDir);
     server.port = await freePort();

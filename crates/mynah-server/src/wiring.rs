@@ -136,7 +136,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let metrics = Arc::new(Metrics::new());
     watch_hub(&metrics, &hub);
     let identity = Identity::new(
-        IdentityRules {
+        &IdentityRules {
             secret: Secret::new(config.auth.jwt_secret.expose().as_bytes()),
             access_ttl_s: config.auth.access_ttl_s,
             provision_unknown_users: config.auth.provision_unknown_users,
