@@ -127,10 +127,9 @@ impl<'c> Tx<'c> {
             return Ok(Some(Who { row: user.row, profile: user.profile.clone() }));
         }
         let Some(user) = rows::user_by_id(self.conn, tenant, id)? else { return Ok(None) };
-        let who = Who { row: user.row, profile: user.profile.clone() };
         self.user_rows.insert(key, user.row);
-        self.users.insert(user.row, user);
-        Ok(Some(who))
+        let user = self.users.entry(user.row).or_insert(user);
+        Ok(Some(Who { row: user.row, profile: user.profile.clone() }))
     }
 
     /// A user by rowid.
@@ -155,7 +154,8 @@ impl<'c> Tx<'c> {
         let Some(room) = rows::room_by_id(self.conn, id)? else { return Ok(None) };
         let row = room.row;
         self.room_rows.insert(id.clone(), row);
-        self.rooms.insert(row, room);
+        // What is remembered may be ahead of what is stored.
+        self.rooms.entry(row).or_insert(room);
         Ok(Some(row))
     }
 
