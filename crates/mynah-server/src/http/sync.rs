@@ -74,6 +74,7 @@ async fn wait_for(
     loop {
         // Marked before the read, so that a commit during the read is not missed.
         head.mark_unchanged();
+        let looked = Instant::now();
         let page = house.chat.events_for(&who.actor, since, limit).await?;
         let over = Instant::now() >= until || house.health.is_draining();
         if over || page.gap || !page.events.is_empty() {
@@ -84,6 +85,6 @@ async fn wait_for(
         if !matches!(changed, Ok(Ok(()))) {
             return Ok(page);
         }
-        tokio::time::sleep_until(until.min(Instant::now() + LOOK_EVERY)).await;
+        tokio::time::sleep_until(until.min(looked + LOOK_EVERY)).await;
     }
 }

@@ -23,6 +23,7 @@ use crate::test_world::World;
 /// A running door and its world.
 struct Door {
     world: Arc<World>,
+    house: House,
     router: Router,
 }
 
@@ -56,7 +57,7 @@ impl Door {
         let world = World::new();
         let mut house = world.house();
         let options = change(&mut house);
-        Self { world, router: public_router(house, options) }
+        Self { world, router: public_router(house.clone(), options), house }
     }
 
     async fn send(&self, request: Request<Body>) -> Answered {

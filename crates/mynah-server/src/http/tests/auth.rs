@@ -95,16 +95,24 @@ async fn signing_out_ends_the_access_token_at_once() {
 }
 
 #[tokio::test]
-async fn the_own_profile_changes_for_the_next_message_too() {
+async fn signing_out_works_even_for_callers_who_hang_up() {
     let door = Door::new();
     let (_, ada) = door.register("ada").await;
-    let room = door.channel(&ada, "public").await;
+    let hanging_up = door.call(&ada, "POST /v1/auth/logout", Value::Null);
+    assert!(futures_util::future::poll_immediate(Box::pin(hanging_up)).await.is_none());
+    tokio::task::yield_now().await;
+    assert_eq!(door.get(&ada, "/v1/users/me").await.expect(401)["code"], "TOKEN_REVOKED");
+}
+
+#[tokio::test]
+async fn the_own_profile_changes_for_tokens_given_before_too() {
+    let door = Door::new();
+    let (_, ada) = door.register("ada").await;
     let form = json!({"name": "Countess", "role": "owner", "username": "root"});
     let changed = door.call(&ada, "PATCH /v1/users/me", form).await.expect(200);
     assert_eq!((&changed["name"], &changed["username"]), (&json!("Countess"), &json!("ada")));
-    let line = format!("POST /v1/rooms/{room}/messages");
-    let sent = door.call(&ada, &line, json!({"content": "x"})).await.expect(201);
-    assert_eq!(sent["sender"]["name"], "Countess");
+    let identified = door.house.identity.verify(&ada).await.unwrap();
+    assert_eq!(identified.profile.name, "Countess");
 }
 
 #[tokio::test]

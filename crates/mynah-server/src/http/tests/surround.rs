@@ -111,12 +111,10 @@ async fn a_draining_process_wants_no_traffic() {
 
 #[tokio::test]
 async fn requests_are_counted_by_template_and_never_by_path() {
-    let world = World::new();
-    let house = world.house();
-    let public = public_router(house.clone(), HttpOptions::default());
-    let door = Door { world, router: public };
+    let door = Door::new();
     door.get("", "/v1/rooms/secret-room?token=secret-token").await.expect(401);
-    let admin = Door { world: World::new(), router: admin_router(house) };
+    let router = admin_router(door.house.clone());
+    let admin = Door { router, ..Door::new() };
     let text = admin.get("", "/metrics").await.text;
     let line =
         "mynah_http_requests_total{method=\"GET\",route=\"/v1/rooms/{roomId}\",status=\"401\"} 1";
