@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
@@ -10,16 +11,23 @@ use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use mynah_domain::permission::Denied;
 use mynah_domain::{MessageId, RoomId, UserId};
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::error::{ApiError, InputError};
 use super::fields::{Form, Violation, read_form};
 use crate::identity::{Identified, IdentityError};
 use crate::rate::Bucket;
 use crate::state::House;
+
+/// Most bytes that are taken and thrown away of a body that is too large.
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long that may take.
+const DISCARDED_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Somebody with a valid access token in `Authorization: Bearer …`.
 pub(crate) struct Signed(pub(crate) Identified);
@@ -75,21 +83,40 @@ impl<F: Form> FromRequest<House> for Body<F> {
 
 async fn read_body(
     headers: &HeaderMap,
-    body: HttpBody,
+    mut body: HttpBody,
     max: usize,
-) -> Result<bytes::Bytes, InputError> {
+) -> Result<Bytes, InputError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > max) {
-        return Err(InputError::TooLarge { max });
-    }
-    let collected = Limited::new(body, max).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            InputError::TooLarge { max }
-        } else {
-            InputError::BrokenBody
+    let collected = if announced.is_some_and(|length: usize| length > max) {
+        None
+    } else {
+        Some(Limited::new(&mut body, max).collect().await)
+    };
+    match collected {
+        Some(Ok(collected)) => Ok(collected.to_bytes()),
+        Some(Err(error)) if !error.is::<LengthLimitError>() => Err(InputError::BrokenBody),
+        Some(Err(_)) | None => {
+            discard(body).await;
+            Err(InputError::TooLarge { max })
         }
-    })?;
-    Ok(collected.to_bytes())
+    }
+}
+
+/// Takes the rest of a body that is too large, without keeping it. A connection closed with unread data
+/// is reset, and the client would see that instead of the answer. What still comes after
+/// [`DISCARDED_BYTES_MAX`] or [`DISCARDED_TIME_MAX`] has to live with it.
+async fn discard(mut body: HttpBody) {
+    let all = async {
+        let mut left = DISCARDED_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { break };
+            left = rest;
+        }
+    };
+    if timeout(DISCARDED_TIME_MAX, all).await.is_err() {
+        tracing::debug!("a body that is too large took too long");
+    }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

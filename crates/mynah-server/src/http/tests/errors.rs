@@ -102,3 +102,27 @@ async fn a_failing_store_is_told_apart_from_a_wrong_request() {
         assert_eq!(door.get(&ada, &format!("/v1/rooms/{room}/messages")).await.status, 200);
     }
 }
+
+#[tokio::test]
+async fn a_client_that_sends_too_much_can_still_read_why() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    let door = Door::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, door.router).into_future());
+    let length = 5_000_000;
+    let head = format!(
+        "POST /v1/auth/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.contains("BODY_TOO_LARGE"), "{answer}");
+    server.abort();
+}
