@@ -1,11 +1,10 @@
 //! Whether this process should get traffic.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use mynah_domain::ports::JournalStore;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 /// How long the outcome of a probe is used again.
 const PROBE_TTL: Duration = Duration::from_secs(1);
@@ -26,7 +25,7 @@ pub enum Readiness {
 /// Probes the store and knows whether the process drains.
 pub struct Health {
     journal: Arc<dyn JournalStore>,
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     /// The last probe; the lock also makes concurrent callers share one probe.
     last: Mutex<Option<(Instant, bool)>>,
 }
@@ -34,17 +33,25 @@ pub struct Health {
 impl Health {
     /// Puts the probes on the store.
     pub fn new(journal: Arc<dyn JournalStore>) -> Self {
-        Self { journal, draining: AtomicBool::new(false), last: Mutex::new(None) }
+        Self { journal, draining: watch::Sender::new(false), last: Mutex::new(None) }
     }
 
     /// Says from now on that no new traffic is wanted.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.send_replace(true);
     }
 
     /// Whether [`Self::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        *self.draining.borrow()
+    }
+
+    /// Waits until [`Self::drain`] is called, so that long waits can end early.
+    pub async fn drained(&self) {
+        let mut draining = self.draining.subscribe();
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            tracing::debug!("the health state is gone; nothing drains any more");
+        }
     }
 
     /// The state now; the store is asked at most once a second.

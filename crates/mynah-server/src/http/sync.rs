@@ -81,8 +81,11 @@ async fn wait_for(
             return Ok(page);
         }
         since = page.next;
-        let changed = timeout_at(until, head.changed()).await;
-        if !matches!(changed, Ok(Ok(()))) {
+        let changed = tokio::select! {
+            changed = timeout_at(until, head.changed()) => matches!(changed, Ok(Ok(()))),
+            () = house.health.drained() => false,
+        };
+        if !changed {
             return Ok(page);
         }
         tokio::time::sleep_until(until.min(looked + LOOK_EVERY)).await;

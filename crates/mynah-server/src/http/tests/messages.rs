@@ -171,3 +171,16 @@ async fn a_waiting_catch_up_wakes_with_the_next_event() {
     assert_eq!(woken.expect(200)["events"][0]["seq"], 1);
     assert!(started.elapsed().as_secs() < 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_waiting_catch_up_ends_when_the_process_drains() {
+    let (door, _, ada, _) = started().await;
+    let started = tokio::time::Instant::now();
+    let waiting = door.get(&ada, "/v1/sync?since=0&timeout=25");
+    let (ended, ()) = tokio::join!(waiting, async {
+        tokio::task::yield_now().await;
+        door.house.health.drain();
+    });
+    assert_eq!(ended.expect(200)["next"], "0");
+    assert!(started.elapsed().as_secs() < 1);
+}
