@@ -12,6 +12,7 @@ use mynah_domain::ports::StoreError;
 use mynah_domain::text::InvalidText;
 
 use super::fields::Violation;
+use crate::codes;
 use crate::identity::IdentityError;
 use crate::rate::RetryAfter;
 
@@ -71,7 +72,7 @@ impl Refusal {
     pub(crate) fn bare(status: StatusCode) -> Self {
         let (code, text) = match status {
             StatusCode::METHOD_NOT_ALLOWED => ("METHOD_NOT_ALLOWED", "Method Not Allowed"),
-            StatusCode::INTERNAL_SERVER_ERROR => ("INTERNAL", "Internal server error"),
+            StatusCode::INTERNAL_SERVER_ERROR => (codes::INTERNAL, "Internal server error"),
             other => ("BAD_REQUEST", other.canonical_reason().unwrap_or("Bad Request")),
         };
         let text = text.to_owned();
@@ -87,86 +88,74 @@ impl Refusal {
     }
 }
 
-struct Row {
-    status: StatusCode,
-    code: &'static str,
-    retry_after_s: Option<u64>,
-}
-
-const fn row(status: StatusCode, code: &'static str) -> Row {
-    Row { status, code, retry_after_s: None }
-}
-
-const fn later(code: &'static str, seconds: u64) -> Row {
-    Row { status: StatusCode::SERVICE_UNAVAILABLE, code, retry_after_s: Some(seconds) }
-}
-
-const VALIDATION: Row = row(StatusCode::BAD_REQUEST, "VALIDATION");
-const NO_USER: Row = row(StatusCode::NOT_FOUND, "USER_NOT_FOUND");
+/// Status, name, and after how many seconds another try makes sense.
+struct Row(StatusCode, &'static str, Option<u64>);
 
 fn chat_row(error: &ChatError) -> Row {
-    match error {
-        ChatError::Text(_) => VALIDATION,
-        ChatError::Id(_) => row(StatusCode::BAD_REQUEST, "INVALID_ID"),
-        ChatError::Denied(denied) => denied_row(*denied),
-        ChatError::MissingMessage => row(StatusCode::NOT_FOUND, "MESSAGE_NOT_FOUND"),
-        ChatError::MissingUser(_) => NO_USER,
-        ChatError::TooManyMembers { .. } => row(StatusCode::BAD_REQUEST, "TOO_MANY_MEMBERS"),
-        ChatError::Store(error) => store_row(error),
-    }
+    let status = match error {
+        ChatError::Text(_) | ChatError::Id(_) | ChatError::TooManyMembers { .. } => {
+            StatusCode::BAD_REQUEST
+        }
+        ChatError::Denied(denied) => denied_status(*denied),
+        ChatError::MissingMessage | ChatError::MissingUser(_) => StatusCode::NOT_FOUND,
+        ChatError::Store(error) => return store_row(error),
+    };
+    Row(status, codes::chat(error), None)
 }
 
-fn denied_row(denied: Denied) -> Row {
-    let (status, code) = match denied {
-        Denied::Hidden => (StatusCode::NOT_FOUND, "ROOM_NOT_FOUND"),
-        Denied::NotMember => (StatusCode::FORBIDDEN, "NOT_A_MEMBER"),
-        Denied::Banned => (StatusCode::FORBIDDEN, "BANNED"),
-        Denied::Role => (StatusCode::FORBIDDEN, "INSUFFICIENT_ROLE"),
-        Denied::NotAuthor => (StatusCode::FORBIDDEN, "NOT_AUTHOR"),
-        Denied::DirectRoom => (StatusCode::FORBIDDEN, "DIRECT_ROOM"),
-        Denied::TargetRole => (StatusCode::FORBIDDEN, "TARGET_ROLE"),
-    };
-    row(status, code)
+fn denied_status(denied: Denied) -> StatusCode {
+    match denied {
+        Denied::Hidden => StatusCode::NOT_FOUND,
+        Denied::NotMember
+        | Denied::Banned
+        | Denied::Role
+        | Denied::NotAuthor
+        | Denied::DirectRoom
+        | Denied::TargetRole => StatusCode::FORBIDDEN,
+    }
 }
 
 fn store_row(error: &StoreError) -> Row {
-    match error {
-        StoreError::Full => row(StatusCode::INSUFFICIENT_STORAGE, "STORAGE_FULL"),
-        StoreError::Overloaded => later("OVERLOADED", 1),
-        StoreError::Unavailable(_) => later("UNAVAILABLE", 5),
-        StoreError::Inconsistent { .. } => row(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
-    }
+    let (status, wait) = match error {
+        StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, None),
+        StoreError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+        StoreError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
+        StoreError::Inconsistent { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    };
+    Row(status, codes::store(error), wait)
 }
 
 fn account_row(error: &AccountError) -> Row {
-    match error {
-        AccountError::Text(_) => VALIDATION,
-        AccountError::Taken { field: "email" } => row(StatusCode::CONFLICT, "EMAIL_TAKEN"),
-        AccountError::Taken { .. } => row(StatusCode::CONFLICT, "USERNAME_TAKEN"),
-        AccountError::WrongCredentials => row(StatusCode::UNAUTHORIZED, "WRONG_CREDENTIALS"),
-        AccountError::InvalidRefresh => row(StatusCode::UNAUTHORIZED, "INVALID_REFRESH_TOKEN"),
-        AccountError::RefreshReused { .. } => row(StatusCode::UNAUTHORIZED, "TOKEN_REUSED"),
-        AccountError::Busy => later("BUSY", 1),
-        AccountError::MissingUser => NO_USER,
-        AccountError::Store(error) => store_row(error),
-    }
+    let (status, wait) = match error {
+        AccountError::Text(_) => (StatusCode::BAD_REQUEST, None),
+        AccountError::Taken { .. } => (StatusCode::CONFLICT, None),
+        AccountError::WrongCredentials
+        | AccountError::InvalidRefresh
+        | AccountError::RefreshReused { .. } => (StatusCode::UNAUTHORIZED, None),
+        AccountError::Busy => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+        AccountError::MissingUser => (StatusCode::NOT_FOUND, None),
+        AccountError::Store(error) => return store_row(error),
+    };
+    Row(status, codes::account(error), wait)
 }
 
 fn identity_row(error: IdentityError) -> Row {
-    let code = match error {
-        IdentityError::Missing => "UNAUTHORIZED",
-        IdentityError::Malformed | IdentityError::BadSignature => "TOKEN_INVALID",
-        IdentityError::Expired => "TOKEN_EXPIRED",
-        IdentityError::Revoked => "TOKEN_REVOKED",
-        IdentityError::UnknownUser => "UNKNOWN_USER",
-        IdentityError::Unavailable => return later("UNAVAILABLE", 5),
+    let (status, wait) = match error {
+        IdentityError::Missing
+        | IdentityError::Malformed
+        | IdentityError::Expired
+        | IdentityError::BadSignature
+        | IdentityError::Revoked
+        | IdentityError::UnknownUser => (StatusCode::UNAUTHORIZED, None),
+        IdentityError::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
     };
-    row(StatusCode::UNAUTHORIZED, code)
+    Row(status, codes::identity(error), wait)
 }
 
 fn input_row(error: &InputError) -> Row {
+    let row = |status, code| Row(status, code, None);
     match error {
-        InputError::Violations(_) => VALIDATION,
+        InputError::Violations(_) => row(StatusCode::BAD_REQUEST, codes::VALIDATION),
         InputError::MalformedJson(_) => row(StatusCode::BAD_REQUEST, "MALFORMED_JSON"),
         InputError::BrokenBody => row(StatusCode::BAD_REQUEST, "BROKEN_BODY"),
         InputError::NotJson => row(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
@@ -183,11 +172,9 @@ impl ApiError {
             Self::Account(error) => account_row(error),
             Self::Identity(error) => identity_row(*error),
             Self::Input(error) => input_row(error),
-            Self::Limited(wait) => Row {
-                status: StatusCode::TOO_MANY_REQUESTS,
-                code: "RATE_LIMITED",
-                retry_after_s: Some(wait.seconds()),
-            },
+            Self::Limited(wait) => {
+                Row(StatusCode::TOO_MANY_REQUESTS, codes::RATE_LIMITED, Some(wait.seconds()))
+            }
         }
     }
 
@@ -242,7 +229,7 @@ impl From<Denied> for ApiError {
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        let Row { status, code, retry_after_s } = error.row();
+        let Row(status, code, retry_after_s) = error.row();
         if let Some(error) = error.store_error() {
             tracing::error!(%error, "a request met a failing store");
         }
