@@ -8,6 +8,7 @@
 //! Entry points: [`http::public_router`] and [`http::admin_router`] over a [`state::House`].
 
 pub mod chat_socket;
+pub mod codes;
 pub mod config;
 pub mod deadlines;
 pub mod dialects;
@@ -35,3 +36,6 @@ pub mod topics;
 pub mod views;
 pub mod vocabulary;
 pub mod wiring;
+
+#[cfg(test)]
+mod test_world;

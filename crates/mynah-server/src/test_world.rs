@@ -13,9 +13,11 @@ use mynah_domain::message::Message;
 use mynah_domain::ports::{Clock, IdSource, StoreError};
 use mynah_domain::room::{Membership, Room};
 use mynah_domain::{SessionFamily, Timestamp, UserId};
+use mynah_hub::{Hub, HubConfig};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::dialects::Dialects;
 use crate::health::Health;
 use crate::identity::{Identity, IdentityRules, Secret};
 use crate::live::Live;
@@ -24,6 +26,7 @@ use crate::passwords::{PasswordPool, PasswordRules};
 use crate::rate::RateLimits;
 use crate::sockets::Sockets;
 use crate::state::House;
+use crate::vocabulary::Vocabularies;
 
 pub(crate) const SECRET: &[u8] = b"a secret of at least 32 bytes, for tests";
 /// 2026-11-21T10:00:00.000Z
@@ -83,12 +86,16 @@ impl World {
             clock: Arc::clone(self) as _,
             ids: Arc::clone(self) as _,
         };
+        let chat = Chat::new(ports, ChatLimits::default());
+        let hub = Hub::new(HubConfig::default());
+        let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap()).unwrap();
+        let sockets = Sockets::new(hub.clone(), &dialects);
         House {
-            chat: Chat::new(ports, ChatLimits::default()),
+            live: Live::start(hub, dialects, chat.clone(), Arc::clone(self) as _),
+            sockets,
+            chat,
             identity: Arc::new(self.identity(accounts.clone(), false)),
             accounts,
-            live: Live::default(),
-            sockets: Sockets::default(),
             metrics: Arc::new(Metrics::new()),
             limits: Arc::new(RateLimits::off()),
             health: Arc::new(Health::new(Arc::clone(self) as _)),
