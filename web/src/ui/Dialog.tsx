@@ -1,4 +1,4 @@
-import { type MouseEvent, type ReactNode, useEffect, useId, useRef } from "react";
+import { type MouseEvent, type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import { Icon } from "./icons";
 
 interface Props {
@@ -12,9 +12,12 @@ export function Dialog({ title, onClose, children }: Props) {
   const ref = useRef<HTMLDialogElement>(null);
   const titleId = useId();
 
-  useEffect(() => {
+  // A layout effect, so that the dialog still stands when it closes and focus returns to its opener.
+  useLayoutEffect(() => {
     const dialog = ref.current;
     if (!dialog?.open) dialog?.showModal();
+    // By itself the browser starts at the button that closes the dialog.
+    dialog?.querySelector<HTMLElement>("input, .dialog-foot button")?.focus();
     return () => dialog?.close();
   }, []);
 
