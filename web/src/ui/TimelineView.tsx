@@ -19,6 +19,7 @@ export function TimelineView({ roomId, acts }: { roomId: string; acts: Acts }) {
   const readSeq = useChat((state) => readByOthers(state, roomId));
   const visible = useVisible();
   const unread = room?.unread ?? 0;
+  const direct = room?.room.kind === "direct";
   const [readUpTo, setReadUpTo] = useState(() => (room && unread > 0 ? room.lastReadNumber : null));
 
   const { messages, hasMore, status } = timeline;
@@ -71,7 +72,8 @@ export function TimelineView({ roomId, acts }: { roomId: string; acts: Acts }) {
             <div className="beginning">
               <Mark size={44} />
               <p>
-                This is the beginning of <strong>{title}</strong>.
+                This is the beginning of {direct ? "your chat with " : null}
+                <strong>{title}</strong>.
               </p>
             </div>
           ) : (
@@ -85,7 +87,7 @@ export function TimelineView({ roomId, acts }: { roomId: string; acts: Acts }) {
               byId={byId}
               readSeq={readSeq}
               divider={scroll.divider}
-              direct={room?.room.kind === "direct"}
+              direct={direct}
             />
           ))}
         </div>
