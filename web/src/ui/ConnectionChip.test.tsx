@@ -16,6 +16,6 @@ it("shows the state, the latency, and what waits while offline", async () => {
 
   await act(() => chat.link.lose());
   act(() => chat.client.send("r1", "hello", null));
-  expect(screen.getByRole("status").textContent).toBe("Reconnecting");
+  expect(screen.getByRole("status").textContent).toBe("Offline");
   expect(screen.getByText("1 waiting")).toBeTruthy();
 });

@@ -4,7 +4,7 @@ import { useChat } from "./context";
 const LABEL: Record<Connection, string> = {
   connecting: "Connecting",
   online: "Connected",
-  offline: "Reconnecting",
+  offline: "Offline",
 };
 
 /** State of the live connection, with the round trip time while it is up. */
