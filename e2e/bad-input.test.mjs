@@ -59,7 +59,7 @@ const OF = {
     { roomId: id, content: ["a"], clientId: "c" },
     { roomId: id, content: { $gt: "" }, clientId: "c" },
     { roomId: id, content: "", clientId: "c" },
-    { roomId: id, content: "x", clientId: 5 },
+    { roomId: id, content: "x", clientId: { n: 5 } },
     { roomId: id, content: "x", clientId: "c".repeat(10_000) },
     { roomId: id, content: "x", clientId: "k", kind: 7 },
     { roomId: id, content: "x", clientId: "r", replyToId: { a: 1 } },

@@ -7,7 +7,6 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents};
 use mynah_protocol::engine_io::{self, Packet, RequestError};
 use tokio::sync::oneshot;
@@ -15,6 +14,7 @@ use tokio::sync::oneshot;
 use super::handshake::refuse;
 use super::registry::PollSession;
 use super::{Application, Edge, Handshake, Peer, Refused};
+use crate::bodies::{self, BodyError};
 use crate::frames;
 use crate::system::session_id;
 
@@ -108,17 +108,15 @@ pub(super) async fn post<A: Application>(
         return end(edge, session, "binary body").await;
     }
     let max = edge.options.max_payload;
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|n| n.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > max as u64) {
-        return too_large(edge, session).await;
-    }
-    let Ok(body) = Limited::new(request.into_body(), max).collect().await else {
-        return too_large(edge, session).await;
+    let (parts, body) = request.into_parts();
+    let body = match bodies::whole(&parts.headers, body, max).await {
+        Ok(body) => body,
+        Err(BodyError::TooLarge) => return too_large(edge, session).await,
+        Err(BodyError::Broken) => return end(edge, session, "broken body").await,
     };
     let mut state = session.state.lock().await;
     let Some(state) = state.as_mut() else { return refuse(RequestError::BadRequest) };
-    if let Err(Refused(why)) = take_packets(edge, session, state, &body.to_bytes()).await {
+    if let Err(Refused(why)) = take_packets(edge, session, state, &body).await {
         return end(edge, session, why).await;
     }
     let headers = [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")];

@@ -2,32 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use axum::Json;
-use axum::body::Body as HttpBody;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use mynah_domain::permission::Denied;
 use mynah_domain::{MessageId, RoomId, UserId};
 use serde::Serialize;
-use tokio::time::timeout;
 
 use super::error::{ApiError, InputError};
 use super::fields::{Form, Violation, read_form};
+use crate::bodies::{self, BodyError};
 use crate::identity::{Identified, IdentityError};
 use crate::rate::Bucket;
 use crate::state::House;
-
-/// Most bytes that are taken and thrown away of a body that is too large.
-const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// How long that may take.
-const DISCARDED_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Somebody with a valid access token in `Authorization: Bearer …`.
 pub(crate) struct Signed(pub(crate) Identified);
@@ -72,50 +63,17 @@ impl<F: Form> FromRequest<House> for Body<F> {
 
     async fn from_request(request: Request, _house: &House) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let bytes = read_body(&parts.headers, body, F::BYTES_MAX).await?;
+        let max = F::BYTES_MAX;
+        let bytes =
+            bodies::whole(&parts.headers, body, max).await.map_err(|error| match error {
+                BodyError::TooLarge => InputError::TooLarge { max },
+                BodyError::Broken => InputError::BrokenBody,
+            })?;
         let absent = bytes.is_empty() && F::MAY_BE_ABSENT;
         if !absent && !is_json(&parts.headers) {
             return Err(InputError::NotJson.into());
         }
         read_form(&bytes).map(Self)
-    }
-}
-
-async fn read_body(
-    headers: &HeaderMap,
-    mut body: HttpBody,
-    max: usize,
-) -> Result<Bytes, InputError> {
-    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    let collected = if announced.is_some_and(|length: usize| length > max) {
-        None
-    } else {
-        Some(Limited::new(&mut body, max).collect().await)
-    };
-    match collected {
-        Some(Ok(collected)) => Ok(collected.to_bytes()),
-        Some(Err(error)) if !error.is::<LengthLimitError>() => Err(InputError::BrokenBody),
-        Some(Err(_)) | None => {
-            discard(body).await;
-            Err(InputError::TooLarge { max })
-        }
-    }
-}
-
-/// Takes the rest of a body that is too large, without keeping it. A connection closed with unread data
-/// is reset, and the client would see that instead of the answer. What still comes after
-/// [`DISCARDED_BYTES_MAX`] or [`DISCARDED_TIME_MAX`] has to live with it.
-async fn discard(mut body: HttpBody) {
-    let all = async {
-        let mut left = DISCARDED_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            let Some(rest) = left.checked_sub(length) else { break };
-            left = rest;
-        }
-    };
-    if timeout(DISCARDED_TIME_MAX, all).await.is_err() {
-        tracing::debug!("a body that is too large took too long");
     }
 }
 

@@ -181,8 +181,12 @@ impl Reader<'_, '_> {
                 Command::Typing { room: room?, is_typing: is_typing? }
             }
             CommandKind::QueryPresence => {
-                let users = self.ids("users");
-                Command::QueryPresence { users, room: self.room_if_given() }
+                let (asked, users) = (self.find("users").is_some(), self.ids("users"));
+                let room = self.room_if_given();
+                if !asked && room.is_none() {
+                    self.missing("users");
+                }
+                Command::QueryPresence { users, room }
             }
             CommandKind::Sync => Command::Sync { since: self.since()? },
             CommandKind::Ping => Command::Ping,
