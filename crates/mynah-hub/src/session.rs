@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -56,25 +56,41 @@ pub trait SessionEvents: Send + Sync {
     fn closed(&self, id: SessionId, reason: CloseReason);
 
     /// Nothing is left to send, the socket is shut, later polls are unknown. Called once, after
-    /// `closed`, and at the latest [`crate::Limits::linger`] after it.
+    /// `closed`: when the reader reports the peer's end, at the latest [`crate::Limits::linger`]
+    /// after it. Until then only the writing side is shut, because closing a socket with unread
+    /// input resets the connection and the peer may never see the last frame.
     fn ended(&self, id: SessionId) {
         let _: SessionId = id;
     }
 }
 
-/// A sign of life shared by a session's reader and its shard: one flag, no command.
+/// Signs of life shared by a session's reader and its shard: two flags, no command.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<AtomicBool>);
+pub struct Pulse(Arc<AtomicU8>);
+
+const HEARD: u8 = 1;
+const OVER: u8 = 2;
 
 impl Pulse {
     /// The peer was heard.
     pub fn beat(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_or(HEARD, Ordering::Relaxed);
+    }
+
+    /// Whether the session was ended. What the reader still reads must not be acted upon; it reads
+    /// on, though, so that the last frame is not lost to a reset (see [`SessionEvents::ended`]).
+    pub fn is_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & OVER != 0
+    }
+
+    /// The session is over.
+    pub(crate) fn end(&self) {
+        self.0.fetch_or(OVER, Ordering::Relaxed);
     }
 
     /// Whether the peer was heard since the last call.
     pub(crate) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+        self.0.fetch_and(!HEARD, Ordering::Relaxed) & HEARD != 0
     }
 }
 

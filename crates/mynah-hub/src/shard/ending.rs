@@ -76,6 +76,7 @@ impl<S: Socket> Shard<S> {
             return;
         }
         session.phase = Phase::Closing;
+        session.pulse.end();
         let events = std::sync::Arc::clone(&session.events);
         self.leave_all(slot);
         if reason.gives_up_queue() {
@@ -108,15 +109,21 @@ impl<S: Socket> Shard<S> {
         let deadline = self.now + self.limits.linger.as_millis() as u64;
         let generation = self.id_of(slot).generation;
         let Some(session) = self.session(slot) else { return };
-        if let Link::Stream(socket) = &session.link {
-            socket.shutdown(Shutdown::Read);
-        }
         if let Some(key) = session.timer.take() {
             self.wheel.cancel(key);
         }
         let key = self.wheel.insert(deadline, Place { slot, generation });
         if let Some(session) = self.session(slot) {
             session.timer = Some(key);
+        }
+    }
+
+    /// Everything is sent: a stream waits for its peer's end, a polling session is done.
+    pub(super) fn sent_all(&mut self, slot: u32) {
+        let Some(session) = self.session(slot) else { return };
+        match &session.link {
+            Link::Stream(socket) => socket.shutdown(Shutdown::Write),
+            Link::Polling => self.finish(slot),
         }
     }
 

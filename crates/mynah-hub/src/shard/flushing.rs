@@ -70,7 +70,7 @@ impl<S: Socket> Shard<S> {
             .session(slot)
             .is_some_and(|session| session.phase == Phase::Closing && session.queue.is_empty())
         {
-            self.finish(slot);
+            self.sent_all(slot);
         }
     }
 
