@@ -25,6 +25,9 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
 }
 
+/// How long the input of an ended connection is still taken.
+const DISCARD_MAX: Duration = Duration::from_secs(2);
+
 /// The reading half of a WebSocket.
 pub(crate) struct Reader {
     pub(crate) socket: TcpSocket,
@@ -36,6 +39,8 @@ pub(crate) struct Reader {
 pub(crate) enum Ending {
     /// The peer said goodbye or vanished.
     Gone,
+    /// The session was ended from our side.
+    Ended,
     /// The peer broke a rule.
     Broken {
         /// WebSocket close code.
@@ -82,6 +87,24 @@ impl Reader {
                 Err(_) => return,
             }
         }
+    }
+
+    /// Reads on without looking until the peer's end: a socket closed with unread input resets the
+    /// connection, and the peer would miss our last frame. Bounded in time.
+    pub(crate) async fn discard(&self) {
+        let all = async {
+            while self.socket.readable().await.is_ok() {
+                let read = SCRATCH.with_borrow_mut(|scratch| self.socket.try_read(scratch));
+                match read {
+                    Ok(0) => return,
+                    Ok(_) => {}
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // Whoever goes on sending for longer has to live with the reset.
+        drop(tokio::time::timeout(DISCARD_MAX, all).await);
     }
 
     /// Waits for bytes and decodes them. May be dropped and called again.
@@ -192,14 +215,16 @@ impl<A: Application> Pump<A> {
                 Turn::Reply(None) => {}
             }
         };
-        match ending {
-            Ending::Gone => self.edge.hub.detach(self.id, CloseReason::PeerGone).await,
-            Ending::Broken { code, why } => {
-                let last = Some(frames::close(code, ""));
-                self.edge.hub.close(self.id, Close { reason: CloseReason::Named(why), last }).await;
-            }
-        }
         self.edge.app.closed(session).await;
+        if let Ending::Broken { code, why } = ending {
+            let last = Some(frames::close(code, ""));
+            let reason = CloseReason::Named(why);
+            self.edge.hub.close(self.id, Close { reason, last }).await;
+        }
+        if ending != Ending::Gone {
+            self.reader.discard().await;
+        }
+        self.edge.hub.detach(self.id, CloseReason::PeerGone).await;
     }
 
     async fn turn(
@@ -227,6 +252,9 @@ impl<A: Application> Pump<A> {
             return Ok(());
         }
         for message in std::mem::take(messages) {
+            if self.pulse.is_over() {
+                return Err(Ending::Ended);
+            }
             self.message(session, message).await?;
             while self.edge.app.in_flight(session) >= IN_FLIGHT_MAX {
                 let Some(reply) = self.edge.app.next_reply(session).await else { break };
