@@ -147,9 +147,8 @@ pub(super) async fn serve<A: Application>(
     pending: OnUpgrade,
     handshake: Arc<Handshake>,
 ) {
-    let Some((reader, early)) = Reader::take_over(pending, edge.options.max_payload).await else {
-        return;
-    };
+    let taken = Box::pin(Reader::take_over(pending, edge.options.max_payload)).await;
+    let Some((reader, early)) = taken else { return };
     tune(&reader.socket);
     let pulse = Pulse::default();
     let new = NewSession {
@@ -202,7 +201,10 @@ impl<A: Application> Pump<A> {
         let mut outcome = self.reader.decode(&mut early, &mut messages);
         drop(early);
         let ending = loop {
-            if let Err(ending) = self.take(&mut session, &mut messages).await {
+            // Boxed, so that a connection that waits owns no more than what waiting needs.
+            if !messages.is_empty()
+                && let Err(ending) = Box::pin(self.take(&mut session, &mut messages)).await
+            {
                 break ending;
             }
             if let Err(ending) = outcome {
@@ -211,18 +213,20 @@ impl<A: Application> Pump<A> {
             outcome = Ok(());
             match self.turn(&mut session, &mut messages).await {
                 Turn::Read(result) => outcome = result,
-                Turn::Reply(Some(reply)) => self.edge.app.deliver(&mut session, reply).await,
+                Turn::Reply(Some(reply)) => {
+                    Box::pin(self.edge.app.deliver(&mut session, reply)).await;
+                }
                 Turn::Reply(None) => {}
             }
         };
-        self.edge.app.closed(session).await;
+        Box::pin(self.edge.app.closed(session)).await;
         if let Ending::Broken { code, why } = ending {
             let last = Some(frames::close(code, ""));
             let reason = CloseReason::Named(why);
             self.edge.hub.close(self.id, Close { reason, last }).await;
         }
         if ending != Ending::Gone {
-            self.reader.discard().await;
+            Box::pin(self.reader.discard()).await;
         }
         self.edge.hub.detach(self.id, CloseReason::PeerGone).await;
     }
@@ -248,9 +252,6 @@ impl<A: Application> Pump<A> {
         session: &mut A::Session,
         messages: &mut Vec<Message>,
     ) -> Result<(), Ending> {
-        if messages.is_empty() {
-            return Ok(());
-        }
         for message in std::mem::take(messages) {
             if self.pulse.is_over() {
                 return Err(Ending::Ended);
