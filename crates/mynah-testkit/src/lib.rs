@@ -1,1 +1,17 @@
-//! mynah-testkit.
+//! Doubles and suites for tests: never a normal dependency.
+//!
+//! * [`memory::MemoryStore`]: every store port as plain collections, slow and obvious. It is the model
+//!   that real stores are compared with.
+//! * [`sources`]: a clock that stands still until told, ids that count, a hasher that does not hash.
+//! * [`conformance`]: what the ports promise, as tests that any store can be put through.
+
+#![expect(clippy::indexing_slicing, reason = "a double or suite may stop its test")]
+
+pub mod conformance;
+pub mod memory;
+pub mod recorder;
+pub mod sources;
+
+pub use memory::MemoryStore;
+pub use recorder::Recorder;
+pub use sources::{CountingIds, ManualClock, PlainHasher};

@@ -1,0 +1,226 @@
+//! Every store port as plain collections behind one lock.
+//!
+//! Slow and obvious on purpose: a call takes the lock, judges, changes, tells the listener and lets go.
+//! The log holds each fact as it was; what is read back is brought up to date where the ports say so
+//! (profiles are today's, deleted text is gone).
+
+mod accounts;
+mod journal;
+mod members;
+mod messages;
+mod rooms;
+
+use std::sync::Arc;
+
+use mynah_domain::account::User;
+use mynah_domain::chat::ChatError;
+use mynah_domain::event::{Event, Fact, Stream};
+use mynah_domain::message::{Message, Revision};
+use mynah_domain::permission::{Access, Actor, Denied, Guard};
+use mynah_domain::ports::CommitListener;
+use mynah_domain::room::{MemberState, Membership, Profile, Room};
+use mynah_domain::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
+use parking_lot::Mutex;
+
+struct Account {
+    user: User,
+    password_hash: Option<String>,
+    inbox_seq: u64,
+}
+
+struct Session {
+    family: SessionFamily,
+    tenant: TenantId,
+    user: UserId,
+    expires_at: Timestamp,
+    revoked: bool,
+}
+
+struct Token {
+    session: usize,
+    fingerprint: String,
+    parent: Option<usize>,
+    expires_at: Timestamp,
+    used_at: Option<Timestamp>,
+}
+
+struct Standing {
+    membership: Membership,
+    marks: Vec<(u64, Timestamp)>,
+}
+
+struct Written {
+    message: Message,
+    texts: Vec<Revision>,
+}
+
+struct Place {
+    room: Room,
+    last_pos: u64,
+    pair: Option<(UserId, UserId)>,
+    members: Vec<Standing>,
+    messages: Vec<Written>,
+}
+
+#[derive(Default)]
+struct State {
+    accounts: Vec<Account>,
+    sessions: Vec<Session>,
+    tokens: Vec<Token>,
+    places: Vec<Place>,
+    log: Vec<Event>,
+    told: usize,
+}
+
+/// All store ports in memory.
+pub struct MemoryStore {
+    state: Mutex<State>,
+    listener: Arc<dyn CommitListener>,
+}
+
+impl MemoryStore {
+    /// An empty store that tells `listener` of every change.
+    pub fn new(listener: Arc<dyn CommitListener>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), listener })
+    }
+
+    /// Runs one atomic step.
+    fn step<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state.lock();
+        let done = work(&mut state);
+        let news: Vec<Event> = state.log.iter().skip(state.told).cloned().collect();
+        state.told = state.log.len();
+        if !news.is_empty() {
+            self.listener.committed(news);
+        }
+        done
+    }
+}
+
+/// Who did something, when.
+#[derive(Clone, Copy)]
+struct Deed<'a> {
+    actor: &'a Actor,
+    at: Timestamp,
+}
+
+impl State {
+    fn account(&self, tenant: &TenantId, id: &UserId) -> Option<&Account> {
+        self.accounts.iter().find(|a| a.user.tenant == *tenant && a.user.id == *id)
+    }
+
+    fn profile(&self, tenant: &TenantId, id: &UserId) -> Option<Arc<Profile>> {
+        let user = &self.account(tenant, id)?.user;
+        Some(Arc::new(Profile {
+            id: user.id.clone(),
+            username: user.username.clone(),
+            name: user.name.clone(),
+        }))
+    }
+
+    fn place(&self, id: &RoomId) -> Option<&Place> {
+        self.places.iter().find(|p| p.room.id == *id)
+    }
+
+    fn place_mut(&mut self, id: &RoomId) -> &mut Place {
+        let found = self.places.iter_mut().find(|p| p.room.id == *id);
+        found.expect("the room was found before")
+    }
+
+    fn written(&self, id: &MessageId) -> Option<(&Place, &Written)> {
+        self.places.iter().find_map(|place| {
+            let found = place.messages.iter().find(|w| w.message.id == *id);
+            found.map(|written| (place, written))
+        })
+    }
+
+    /// A room that the guard lets the actor into.
+    fn enter(&self, guard: &Guard, id: &RoomId) -> Result<&Place, ChatError> {
+        let place = self.place(id).ok_or(Denied::Hidden)?;
+        guard.check(&Access {
+            room: &place.room,
+            membership: place.standing(&guard.actor),
+            author: None,
+            target: None,
+        })?;
+        Ok(place)
+    }
+
+    /// A message that the guard lets the actor at.
+    fn reach(
+        &self,
+        guard: &Guard,
+        id: &MessageId,
+        write: bool,
+    ) -> Result<(&Place, &Written), ChatError> {
+        let (place, written) = self.written(id).ok_or(ChatError::MissingMessage)?;
+        let access = Access {
+            room: &place.room,
+            membership: place.standing(&guard.actor),
+            author: write.then_some(&written.message.sender.id),
+            target: None,
+        };
+        match guard.check(&access) {
+            Ok(()) => Ok((place, written)),
+            Err(Denied::Hidden) => Err(ChatError::MissingMessage),
+            Err(denied) => Err(denied.into()),
+        }
+    }
+
+    fn emit_in_room(&mut self, deed: Deed<'_>, id: &RoomId, fact: Fact) -> u64 {
+        let pos = self.log.len() as u64 + 1;
+        let place = self.place_mut(id);
+        place.room.last_seq += 1;
+        place.last_pos = pos;
+        let seq = place.room.last_seq;
+        let tenant = place.room.tenant.clone();
+        let actor = Some(deed.actor.user.clone());
+        let stream = Stream::Room(id.clone());
+        self.log.push(Event { pos, stream, seq, tenant, actor, at: deed.at, fact });
+        seq
+    }
+
+    fn emit_to_inbox(&mut self, deed: Deed<'_>, user: &UserId, fact: Fact) {
+        let pos = self.log.len() as u64 + 1;
+        let tenant = deed.actor.tenant.clone();
+        let mut accounts = self.accounts.iter_mut();
+        let found = accounts.find(|a| a.user.tenant == tenant && a.user.id == *user);
+        let account = found.expect("the user was found before");
+        account.inbox_seq += 1;
+        let seq = account.inbox_seq;
+        let actor = Some(deed.actor.user.clone());
+        let stream = Stream::User(user.clone());
+        self.log.push(Event { pos, stream, seq, tenant, actor, at: deed.at, fact });
+    }
+
+    /// A message with today's profile of its sender.
+    fn fresh(&self, message: &Message) -> Message {
+        let sender = self.profile(&message.tenant, &message.sender.id);
+        Message { sender: sender.unwrap_or_else(|| message.sender.clone()), ..message.clone() }
+    }
+}
+
+impl Place {
+    /// The actor's membership, in any state.
+    fn standing(&self, actor: &Actor) -> Option<&Membership> {
+        let same = self.room.tenant == actor.tenant;
+        self.standing_of(&actor.user).filter(|_| same)
+    }
+
+    fn standing_of(&self, user: &UserId) -> Option<&Membership> {
+        self.members.iter().map(|s| &s.membership).find(|m| m.user == *user)
+    }
+
+    fn standing_mut(&mut self, user: &UserId) -> Option<&mut Standing> {
+        self.members.iter_mut().find(|s| s.membership.user == *user)
+    }
+
+    /// Joined and invited members, by time of joining.
+    fn inside(&self) -> Vec<&Membership> {
+        let all = self.members.iter().map(|s| &s.membership);
+        let mut inside: Vec<_> =
+            all.filter(|m| matches!(m.state, MemberState::Joined | MemberState::Invited)).collect();
+        inside.sort_by_key(|m| m.joined_at);
+        inside
+    }
+}

@@ -1,0 +1,90 @@
+//! The log.
+
+use async_trait::async_trait;
+use mynah_domain::RoomId;
+use mynah_domain::chat::ChatError;
+use mynah_domain::event::{CatchUp, Event, LogPage, Stream};
+use mynah_domain::permission::{Actor, Guard};
+use mynah_domain::ports::{JournalStore, StoreError};
+
+use super::{MemoryStore, State};
+
+#[async_trait]
+impl JournalStore for MemoryStore {
+    async fn room_events(
+        &self,
+        guard: Guard,
+        room: &RoomId,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<CatchUp, ChatError> {
+        self.step(|state| {
+            let place = state.enter(&guard, room)?;
+            let stream = (Stream::Room(room.clone()), place.room.last_seq);
+            Ok(state.catch_up(&guard.actor, stream, after_seq, limit))
+        })
+    }
+
+    async fn inbox_events(
+        &self,
+        viewer: &Actor,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<CatchUp, StoreError> {
+        Ok(self.step(|state| {
+            let head = state.account(&viewer.tenant, &viewer.user).map_or(0, |a| a.inbox_seq);
+            let stream = (Stream::User(viewer.user.clone()), head);
+            state.catch_up(viewer, stream, after_seq, limit)
+        }))
+    }
+
+    async fn events_for(
+        &self,
+        viewer: &Actor,
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError> {
+        Ok(self.step(|state| state.events_for(viewer, after_pos, limit as usize)))
+    }
+
+    async fn head_pos(&self) -> Result<u64, StoreError> {
+        Ok(self.step(|state| state.log.len() as u64))
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.step(|_| ());
+        Ok(())
+    }
+}
+
+impl State {
+    fn catch_up(
+        &self,
+        viewer: &Actor,
+        (stream, head_seq): (Stream, u64),
+        after_seq: u64,
+        limit: u32,
+    ) -> CatchUp {
+        let missed = self.stream(&stream, &viewer.tenant).filter(|e| e.seq > after_seq);
+        let events = missed.take(limit as usize).map(|e| self.replayed(e)).collect();
+        CatchUp { events, head_seq, gap: after_seq > head_seq }
+    }
+
+    fn sees(&self, viewer: &Actor, event: &Event) -> bool {
+        event.tenant == viewer.tenant
+            && match &event.stream {
+                Stream::Room(id) => self.place(id).is_some_and(|p| p.joined_by(viewer)),
+                Stream::User(id) => *id == viewer.user,
+            }
+    }
+
+    fn events_for(&self, viewer: &Actor, after_pos: u64, limit: usize) -> LogPage {
+        let head = self.log.len() as u64;
+        let news = self.log.iter().filter(|e| e.pos > after_pos && self.sees(viewer, e));
+        let mut events: Vec<Event> = news.take(limit + 1).map(|e| self.replayed(e)).collect();
+        let more = events.len() > limit;
+        events.truncate(limit);
+        let next = events.last().filter(|_| more).map_or(head, |e| e.pos);
+        LogPage { events, next, gap: after_pos > head, more }
+    }
+}
