@@ -153,7 +153,9 @@ impl SqliteStore {
         self.writes.close();
         self.reads.close();
         let threads = std::mem::take(&mut *self.threads.lock());
-        for thread in threads {
+        let own = std::thread::current().id();
+        // The last handle may be dropped by a store thread itself, which cannot wait for its own end.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != own) {
             if thread.join().is_err() {
                 tracing::error!("a store thread had panicked");
             }
@@ -182,5 +184,40 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mynah_domain::ports::{JournalStore, StoreError};
+
+    use super::trouble::Trouble;
+    use super::tx::Tx;
+    use super::{SqliteOptions, SqliteStore, rows, sql};
+
+    #[tokio::test]
+    async fn a_panic_inside_a_write_or_read_is_that_callers_error() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let heard = mynah_testkit::Recorder::new();
+        let store = SqliteStore::open(folder.path(), &SqliteOptions::default(), heard);
+        let store = store.expect("opened");
+        let faulty = |tx: &mut Tx<'_>| -> Result<(), Trouble<StoreError>> {
+            rows::execute(tx.conn, sql::PROBE_WRITE, [])?;
+            panic!("on purpose")
+        };
+        let (panicked, probed) = tokio::join!(store.writes.call(faulty), store.probe());
+        assert!(matches!(panicked, Err(StoreError::Unavailable(_))), "{panicked:?}");
+        assert_eq!(probed, Ok(()));
+        let read = store.reads.call::<(), StoreError, _>(|_| panic!("on purpose")).await;
+        assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+        for _ in 0..8 {
+            assert_eq!(store.probe().await, Ok(()), "each reader still reads");
+        }
+        let count = |conn: &rusqlite::Connection| {
+            Ok::<_, Trouble<StoreError>>(rows::first(conn, sql::PROBE_READ, [], |r| {
+                r.get::<_, i64>(0)
+            })?)
+        };
+        assert_eq!(store.reads.call(count).await, Ok(Some(9)), "the panicked write left nothing");
     }
 }

@@ -20,6 +20,12 @@ use super::tx::Tx;
 /// How long the writer must have been idle before it folds the write-ahead log into the database.
 const IDLE_CHECKPOINT: Duration = Duration::from_millis(500);
 
+/// Size from which the log is folded in under load as well: readers that follow each other closely keep
+/// SQLite's own checkpoints from ever starting it anew.
+const LOG_BYTES_MAX: u64 = 128 << 20;
+/// Batches between two looks at the log's size.
+const LOG_LOOK: u64 = 64;
+
 /// One queued write.
 trait Job: Send {
     /// Does the work and keeps its outcome. An error means that the engine failed and that the
@@ -129,6 +135,15 @@ impl WriteQueue {
         Ok(())
     }
 
+    /// Drops what waits, so that its callers hear of it.
+    fn abandon(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closing = true;
+        let left = std::mem::take(&mut waiting.jobs);
+        drop(waiting);
+        drop(left);
+    }
+
     /// Takes no more writes; the writer ends when those queued are done.
     pub(super) fn close(&self) {
         self.waiting.lock().closing = true;
@@ -158,6 +173,15 @@ impl WriteQueue {
     }
 }
 
+/// Ends the queue with its writer, however that ends.
+struct Ending<'q>(&'q WriteQueue);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// Runs until the queue is closed and empty.
 pub(super) fn run(
     conn: &Connection,
@@ -165,8 +189,10 @@ pub(super) fn run(
     batch_max: usize,
     listener: &Arc<dyn CommitListener>,
 ) {
+    let _ending = Ending(queue);
     let mut tx = Tx::new(conn);
     let mut batch = Vec::new();
+    let mut batches = 0_u64;
     // Whether the log holds commits since it was last folded in.
     let mut log_used = true;
     while queue.take(&mut batch, batch_max, log_used).is_some() {
@@ -193,6 +219,10 @@ pub(super) fn run(
         }
         batch.drain(..).for_each(Job::answer);
         tx.trim();
+        batches += 1;
+        if batches.is_multiple_of(LOG_LOOK) && log_bytes(conn) > LOG_BYTES_MAX {
+            fold_log(conn);
+        }
     }
     fold_log(conn);
 }
@@ -248,6 +278,11 @@ fn roll_back(tx: &mut Tx<'_>) {
     {
         tracing::error!(%error, "a rollback failed");
     }
+}
+
+fn log_bytes(conn: &Connection) -> u64 {
+    let log = conn.path().map(|path| format!("{path}-wal"));
+    log.and_then(|log| std::fs::metadata(log).ok()).map_or(0, |found| found.len())
 }
 
 /// Folds the write-ahead log into the database and cuts it to nothing, if no reader is in the way.
