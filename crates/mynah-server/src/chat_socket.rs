@@ -5,6 +5,7 @@ mod catch_up;
 mod connect;
 mod execute;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use mynah_domain::ports::Clock;
@@ -28,9 +29,12 @@ use crate::vocabulary::field::{Failure, Scope, Subject};
 use crate::vocabulary::inbound::InboundRule;
 use crate::vocabulary::{UnknownEvent, Vocabulary};
 
-/// The chat's Socket.IO door.
+/// The chat's Socket.IO door; clones share it.
 #[derive(Clone)]
-pub struct ChatSockets {
+pub struct ChatSockets(Arc<Parts>);
+
+/// What the door stands on.
+pub struct Parts {
     /// The use cases.
     pub house: House,
     /// The words.
@@ -39,6 +43,14 @@ pub struct ChatSockets {
     pub deadlines: Deadlines,
     /// Time.
     pub clock: Arc<dyn Clock>,
+}
+
+impl Deref for ChatSockets {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
 }
 
 /// One connection of a person to a namespace.
@@ -67,6 +79,11 @@ enum Unread {
 }
 
 impl ChatSockets {
+    /// Opens the door.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
     fn vocabulary(&self, socket: &ChatSocket) -> &Vocabulary {
         self.dialects
             .vocabulary(socket.dialect)

@@ -14,7 +14,7 @@ use mynah_hub::{Dialect, Hub, HubConfig, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
-use crate::chat_socket::ChatSockets;
+use crate::chat_socket::{self, ChatSockets};
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -156,8 +156,12 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         health: Arc::new(Health::new(journal)),
         head,
     };
-    let sockets =
-        ChatSockets { house: house.clone(), dialects, deadlines: deadlines.clone(), clock };
+    let sockets = ChatSockets::new(chat_socket::Parts {
+        house: house.clone(),
+        dialects,
+        deadlines: deadlines.clone(),
+        clock,
+    });
     let public =
         socket_router(config, sockets, &hub, &deadlines).merge(public_http(config, &house)?);
     let admin = http::admin_router(house.clone());

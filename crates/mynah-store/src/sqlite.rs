@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use mynah_domain::ports::CommitListener;
 use parking_lot::Mutex;
@@ -51,7 +52,10 @@ pub struct SqliteOptions {
     pub read_queue_max: usize,
     /// Writes in one commit at most.
     pub batch_max: usize,
-    /// Largest database, in pages of 8 KiB; beyond it writes are refused with `Full`.
+    /// How long after the beginning of a commit the next one begins under load, so that writes share
+    /// it. A lone write never waits.
+    pub gather: Duration,
+    /// Largest database, in pages of 4 KiB; beyond it writes are refused with `Full`.
     pub pages_max: Option<u32>,
 }
 
@@ -62,6 +66,7 @@ impl Default for SqliteOptions {
             write_queue_max: 16_384,
             read_queue_max: 16_384,
             batch_max: 1_024,
+            gather: Duration::from_millis(2),
             pages_max: None,
         }
     }
@@ -132,9 +137,9 @@ impl SqliteStore {
             let queue = reads.clone();
             store.start(format!("store-read-{n}"), move || readers::run(&conn, &queue))?;
         }
-        let batch_max = options.batch_max.max(1);
+        let pace = (options.batch_max.max(1), options.gather);
         store.start("store-write".to_owned(), move || {
-            writer::run(&conn, &writes, batch_max, &listener);
+            writer::run(&conn, &writes, pace, &listener);
         })?;
         Ok(store)
     }

@@ -143,7 +143,7 @@ fn flags(read_only: bool) -> OpenFlags {
 pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection, rusqlite::Error> {
     let conn = Connection::open_with_flags(path, flags(false))?;
     conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
-    conn.pragma_update(None, "page_size", 8192)?;
+    conn.pragma_update(None, "page_size", 4096)?;
     conn.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", "ON")?;
@@ -151,7 +151,7 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection,
     conn.pragma_update(None, "cache_size", -65_536)?;
     conn.query_row("PRAGMA mmap_size = 268435456", [], |_| Ok(()))?;
     conn.query_row("PRAGMA journal_size_limit = 134217728", [], |_| Ok(()))?;
-    conn.query_row("PRAGMA wal_autocheckpoint = 4000", [], |_| Ok(()))?;
+    conn.query_row("PRAGMA wal_autocheckpoint = 8000", [], |_| Ok(()))?;
     conn.set_prepared_statement_cache_capacity(128);
     if let Some(pages) = options.pages_max {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
