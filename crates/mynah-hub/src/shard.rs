@@ -44,6 +44,8 @@ struct Session<S> {
     dirty: bool,
     /// The socket takes nothing; a waker is set.
     blocked: bool,
+    /// All is sent and the socket's writing side shut.
+    shut: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ enum Phase {
     Quiet,
     /// A probe is out; the next timer is its answer's deadline.
     Probed,
-    /// Closed; what is queued may still leave until the next timer.
+    /// Closed; until the next timer what is queued may still leave, and then the peer end its side.
     Closing,
 }
 
@@ -113,7 +115,7 @@ impl<S: Socket> Shard<S> {
     /// Begins a session, or gives it back if the shard is full.
     ///
     /// # Errors
-    /// The session itself, if [`Limits::sessions_max`] sessions are there.
+    /// The session itself, if [`Limits::sessions_max`] sessions are there, closing ones included.
     pub fn attach(&mut self, new: NewSession<S>) -> Result<SessionId, NewSession<S>> {
         if self.live >= self.limits.sessions_max {
             return Err(new);
@@ -138,6 +140,7 @@ impl<S: Socket> Shard<S> {
             phase: Phase::Quiet,
             dirty: false,
             blocked: false,
+            shut: false,
         });
         let id = SessionId { shard: self.number, slot, generation: place.generation };
         self.live += 1;
@@ -238,6 +241,7 @@ impl<S: Socket> Shard<S> {
     fn mark_dirty(&mut self, slot: u32) {
         if let Some(session) = self.session(slot)
             && !session.dirty
+            && !session.shut
         {
             session.dirty = true;
             self.dirty.push_back(slot);

@@ -1,4 +1,5 @@
-//! The end of a session: told once, given a moment to send what is left, then freed.
+//! The end of a session: told once, given a moment to send what is left and to a stream's peer to
+//! end its side, then freed.
 
 use std::net::Shutdown;
 
@@ -9,16 +10,19 @@ use super::{
 
 impl<S: Socket> Shard<S> {
     /// Ends a session. What was queued and then `last` still leaves if the link takes it within
-    /// [`crate::Limits::linger`]; a slow consumer's queue is given up, `last` is tried.
+    /// [`crate::Limits::linger`]; a slow consumer's queue is given up, `last` is tried. A stream's
+    /// writing side is shut after that, the session is freed by [`Shard::detach`] or at the
+    /// deadline.
     pub fn close(&mut self, id: SessionId, close: Close) {
         if self.open(id).is_some() {
             self.end_with(id.slot, close.reason, close.last);
         }
     }
 
-    /// Ends a session whose reader saw the end or an error. Nothing more is sent.
+    /// Ends and frees a session whose reader saw the end or an error; one that was closed before
+    /// keeps its reason. Nothing more is sent.
     pub fn detach(&mut self, id: SessionId, reason: CloseReason) {
-        if self.open(id).is_some() {
+        if self.known(id).is_some() {
             self.drop_queue(id.slot);
             self.end_with(id.slot, reason, None);
             self.finish(id.slot);
@@ -104,7 +108,7 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Gives a session that has something left to send until the linger deadline.
+    /// Gives a session until the linger deadline to send what is left and to see its peer's end.
     fn linger(&mut self, slot: u32) {
         let deadline = self.now + self.limits.linger.as_millis() as u64;
         let generation = self.id_of(slot).generation;
@@ -122,7 +126,10 @@ impl<S: Socket> Shard<S> {
     pub(super) fn sent_all(&mut self, slot: u32) {
         let Some(session) = self.session(slot) else { return };
         match &session.link {
-            Link::Stream(socket) => socket.shutdown(Shutdown::Write),
+            Link::Stream(socket) => {
+                socket.shutdown(Shutdown::Write);
+                session.shut = true;
+            }
             Link::Polling => self.finish(slot),
         }
     }

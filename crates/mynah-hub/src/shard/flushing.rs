@@ -59,7 +59,8 @@ impl<S: Socket> Shard<S> {
         self.unflushed
     }
 
-    /// Sends what the link takes now, and ends a closing session that has nothing left.
+    /// Sends what the link takes now; if a closing session has nothing left, its link is told so,
+    /// once.
     pub(super) fn flush_session(&mut self, slot: u32) {
         let Some(session) = self.session(slot) else { return };
         match session.link {
@@ -68,7 +69,7 @@ impl<S: Socket> Shard<S> {
         }
         if self
             .session(slot)
-            .is_some_and(|session| session.phase == Phase::Closing && session.queue.is_empty())
+            .is_some_and(|s| s.phase == Phase::Closing && s.queue.is_empty() && !s.shut)
         {
             self.sent_all(slot);
         }

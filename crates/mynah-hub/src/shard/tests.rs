@@ -67,14 +67,15 @@ impl FakeSocket {
         }
     }
 
-    fn is_shut(&self) -> bool {
-        self.0.lock().shutdowns.contains(&Shutdown::Both)
+    fn shutdowns(&self) -> Vec<Shutdown> {
+        self.0.lock().shutdowns.clone()
     }
 }
 
 impl Socket for FakeSocket {
     fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.0.lock();
+        assert_eq!(state.shutdowns, [], "nothing is written to a socket that was shut");
         if state.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -100,7 +101,9 @@ impl Socket for FakeSocket {
     }
 
     fn shutdown(&self, how: Shutdown) {
-        self.0.lock().shutdowns.push(how);
+        let mut state = self.0.lock();
+        assert!(!state.shutdowns.contains(&how), "shut twice");
+        state.shutdowns.push(how);
     }
 }
 
@@ -116,6 +119,11 @@ impl SessionEvents for Ends {
         self.0.lock().push((id, None));
     }
 }
+
+/// Nothing but the writing side: the reader can read on.
+const HALF: [Shutdown; 1] = [Shutdown::Write];
+/// First the writing side, both once the peer's end is known or the time is up.
+const WHOLE: [Shutdown; 2] = [Shutdown::Write, Shutdown::Both];
 
 /// A shard and what it told about its sessions.
 struct House {
@@ -208,6 +216,10 @@ fn publication(topic: &str, seq: Option<u64>, class: Class, text: &str) -> Publi
 
 fn packets(answer: &mut oneshot::Receiver<PollAnswer>) -> Vec<Bytes> {
     answer.try_recv().expect("the poll was answered").packets
+}
+
+fn closed(id: SessionId, reason: CloseReason) -> Vec<(SessionId, Option<CloseReason>)> {
+    vec![(id, Some(reason))]
 }
 
 fn ended(id: SessionId, reason: CloseReason) -> Vec<(SessionId, Option<CloseReason>)> {

@@ -75,8 +75,11 @@ fn a_session_whose_durable_frames_do_not_fit_is_closed_as_slow() {
     socket.give_room(ALL);
     house.flush();
     assert_eq!(socket.text(), "<123456><bye: slow consumer>");
-    assert!(socket.is_shut());
-    assert_eq!(house.ends(), ended(id, CloseReason::SlowConsumer));
+    assert_eq!(socket.shutdowns(), HALF);
+    assert_eq!(house.ends(), closed(id, CloseReason::SlowConsumer));
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(socket.shutdowns(), WHOLE);
+    assert_eq!(house.ends(), ended(id, CloseReason::SlowConsumer), "it keeps its reason");
     house.send(other, "still here");
     house.flush();
     assert!(other_socket.text().ends_with("<still here>"));
@@ -97,7 +100,7 @@ fn a_reader_that_keeps_up_is_not_slow_however_long_the_batch() {
 #[test]
 fn held_publications_count_towards_the_bound() {
     let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
-    let (id, _socket) = house.stream(ALL);
+    let (id, socket) = house.stream(ALL);
     house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
     house.state("room", 1, "x");
     for seq in 1..=3 {
@@ -105,8 +108,11 @@ fn held_publications_count_towards_the_bound() {
     }
     assert_eq!(house.ends(), [], "the state made room");
     house.publish("room", Some(4), "x");
-    assert_eq!(house.ends(), ended(id, CloseReason::SlowConsumer));
+    assert_eq!(house.ends(), closed(id, CloseReason::SlowConsumer));
+    assert_eq!(socket.shutdowns(), HALF);
     assert_eq!(house.stats().queued_frames, 0);
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(house.ends(), ended(id, CloseReason::SlowConsumer));
 }
 
 #[test]
@@ -119,19 +125,68 @@ fn one_frame_above_the_bound_still_passes_an_empty_queue() {
 }
 
 #[test]
-fn close_sends_what_waits_and_the_last_frame_then_shuts_once() {
+fn close_sends_what_waits_and_the_last_frame_then_shuts_the_writing_side_once() {
     let mut house = House::plain();
-    let (id, socket) = house.subscribed(ALL, "room");
+    let (socket, pulse) = (FakeSocket::new(ALL), Pulse::default());
+    let id = house.attach(Link::Stream(socket.clone()), pulse.clone());
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Live);
     house.publish("room", Some(1), "1");
+    assert!(!pulse.is_over());
     house.close(id, Some(frame("bye")));
+    assert_eq!(socket.text(), "<1><bye>");
+    assert_eq!(socket.shutdowns(), HALF);
+    assert!(pulse.is_over());
+    assert_eq!(house.ends(), closed(id, CloseReason::Named("logout")));
+    // What comes now, from the caller or the peer, neither revives nor frees it.
     house.close(id, Some(frame("bye again")));
     house.publish("room", Some(2), "2");
+    house.send(id, "3");
+    pulse.beat();
+    house.flush();
+    house.shard.advance(1_999);
     house.flush();
     assert_eq!(socket.text(), "<1><bye>");
-    assert!(socket.is_shut());
-    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!(socket.shutdowns(), HALF);
+    assert!(pulse.is_over());
+    assert_eq!(house.ends(), closed(id, CloseReason::Named("logout")));
     let stats = house.stats();
-    assert_eq!((stats.sessions, stats.topics, stats.queued_frames), (0, 0, 0));
+    assert_eq!((stats.sessions, stats.topics, stats.queued_frames), (1, 0, 0));
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(socket.shutdowns(), WHOLE);
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!((house.stats().sessions, house.stats().closed), (0, 1));
+    assert_eq!(house.shard.next_deadline(), None);
+}
+
+#[test]
+fn a_peer_that_does_not_end_its_side_is_cut_at_the_linger_deadline() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(ALL);
+    house.close(id, Some(frame("bye")));
+    house.shard.advance(1_999);
+    assert_eq!(socket.shutdowns(), HALF);
+    assert_eq!(house.ends(), closed(id, CloseReason::Named("logout")));
+    house.shard.advance(2_000);
+    assert_eq!(socket.shutdowns(), WHOLE);
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!(house.stats().sessions, 0);
+}
+
+#[test]
+fn a_session_that_sent_all_asks_for_no_more_work() {
+    let mut house = House::new(limits(20, 100), DialectRules::default());
+    let (id, socket) = house.subscribed(0, "room");
+    for seq in 1..=5 {
+        house.publish("room", Some(seq), "123456");
+        house.flush();
+    }
+    // Its queue was given up while the socket was full; the wake comes later.
+    assert_eq!(house.ends(), closed(id, CloseReason::SlowConsumer));
+    assert_eq!(socket.shutdowns(), HALF);
+    socket.give_room(ALL);
+    house.shard.take_writable();
+    assert!(house.shard.dirty.is_empty());
+    assert_eq!(socket.shutdowns(), HALF);
 }
 
 #[test]
@@ -140,14 +195,27 @@ fn a_closed_session_that_cannot_send_is_freed_at_the_linger_deadline() {
     let (id, socket) = house.stream(0);
     house.send(id, "1");
     house.close(id, Some(frame("bye")));
-    assert_eq!(house.ends(), [(id, Some(CloseReason::Named("logout")))]);
-    assert_eq!(socket.0.lock().shutdowns, [Shutdown::Read], "its reader sees the end at once");
+    assert_eq!(house.ends(), closed(id, CloseReason::Named("logout")));
+    assert_eq!(socket.shutdowns(), []);
     house.shard.advance(1_999);
-    assert!(!socket.is_shut());
+    assert_eq!(socket.shutdowns(), []);
     house.shard.advance(2_000);
-    assert!(socket.is_shut());
+    assert_eq!(socket.shutdowns(), [Shutdown::Both]);
     assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
     assert_eq!(house.stats().queued_frames, 0);
+}
+
+#[test]
+fn the_peers_end_frees_a_closed_session_that_still_waits_to_send() {
+    let mut house = House::plain();
+    let (id, socket) = house.stream(4);
+    house.send(id, "half written");
+    house.flush();
+    house.close(id, Some(frame("bye")));
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(socket.shutdowns(), [Shutdown::Both]);
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!((house.stats().sessions, house.stats().queued_frames), (0, 0));
 }
 
 #[test]
@@ -170,7 +238,7 @@ fn detach_ends_with_the_readers_reason_and_sends_nothing() {
     house.shard.detach(id, CloseReason::PeerGone);
     house.shard.detach(id, CloseReason::PeerGone);
     assert_eq!(house.ends(), ended(id, CloseReason::PeerGone));
-    assert!(socket.is_shut());
+    assert_eq!(socket.shutdowns(), [Shutdown::Both]);
     assert_eq!(house.stats().queued_frames, 0);
 }
 
@@ -206,8 +274,8 @@ fn close_topic_spares_the_exception() {
     let close = CloseEach { reason: CloseReason::Named("logout"), last };
     house.shard.close_topic(&Topic::new("user:ann"), &close, Some(kept));
     assert_eq!((first.text(), second.text()), ("<bye>".into(), "<bye>".into()));
-    assert!(first.is_shut() && second.is_shut());
-    assert!(!kept_socket.is_shut() && !other.is_shut());
+    assert_eq!((first.shutdowns(), second.shutdowns()), (HALF.into(), HALF.into()));
+    assert_eq!((kept_socket.shutdowns(), other.shutdowns()), (Vec::new(), Vec::new()));
 }
 
 #[test]
@@ -215,16 +283,22 @@ fn the_numbers_of_sessions_and_subscriptions_are_bounded() {
     let limits = Limits { sessions_max: 1, subscriptions_max: 2, ..Limits::default() };
     let mut house = House::new(limits, with_farewell());
     let (id, socket) = house.subscribed(ALL, "a");
-    let events: Arc<Ends> = Arc::default();
-    let new =
-        NewSession { dialect: Dialect(0), link: Link::Polling, events, pulse: Pulse::default() };
-    assert!(house.shard.attach(new).is_err());
+    let new = || {
+        let (events, pulse) = (Arc::<Ends>::default(), Pulse::default());
+        NewSession { dialect: Dialect(0), link: Link::Polling, events, pulse }
+    };
+    assert!(house.shard.attach(new()).is_err());
     house.shard.subscribe(id, Dialect(0), &Topic::new("b"), Start::Live);
     house.shard.subscribe(id, Dialect(0), &Topic::new("b"), Start::Live);
     assert_eq!(house.ends(), []);
     house.shard.subscribe(id, Dialect(0), &Topic::new("c"), Start::Live);
-    assert_eq!(house.ends(), ended(id, CloseReason::TooManySubscriptions));
+    assert_eq!(house.ends(), closed(id, CloseReason::TooManySubscriptions));
     assert_eq!(socket.text(), "<bye: too many subscriptions>");
+    assert_eq!(socket.shutdowns(), HALF);
+    assert!(house.shard.attach(new()).is_err(), "a closing session keeps its place");
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(house.ends(), ended(id, CloseReason::TooManySubscriptions));
+    assert!(house.shard.attach(new()).is_ok());
 }
 
 #[test]
@@ -254,9 +328,13 @@ fn ending_all_says_farewell_to_each() {
     let mut house = House::new(Limits::default(), with_farewell());
     let sockets: Vec<FakeSocket> = (0..3).map(|_| house.stream(ALL).1).collect();
     house.shard.end_all(CloseReason::HubStopped);
-    for socket in sockets {
+    house.shard.end_all(CloseReason::HubStopped);
+    for socket in &sockets {
         assert_eq!(socket.text(), "<bye: hub stopped>");
-        assert!(socket.is_shut());
+        assert_eq!(socket.shutdowns(), HALF);
     }
+    assert_eq!((house.stats().sessions, house.stats().closed), (3, 3));
+    house.shard.advance(2_000);
+    assert!(sockets.iter().all(|socket| socket.shutdowns() == WHOLE));
     assert_eq!(house.stats().sessions, 0);
 }

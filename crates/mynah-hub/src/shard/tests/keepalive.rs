@@ -48,8 +48,14 @@ fn a_silent_peer_is_closed_one_timeout_after_the_probe() {
     at(&mut house, 499);
     assert_eq!(house.ends(), []);
     at(&mut house, 500);
+    assert_eq!(house.ends(), closed(id, CloseReason::PingTimeout));
+    assert_eq!(socket.shutdowns(), HALF);
+    at(&mut house, 2_499);
+    assert_eq!(socket.shutdowns(), HALF);
+    at(&mut house, 2_500);
     assert_eq!(house.ends(), ended(id, CloseReason::PingTimeout));
-    assert!(socket.is_shut());
+    assert_eq!(socket.shutdowns(), WHOLE);
+    assert_eq!(house.stats().probes, 1, "a closing session is not probed");
     assert_eq!(house.shard.next_deadline(), None, "its timer is gone");
 }
 
@@ -109,5 +115,7 @@ fn an_ended_session_leaves_no_timer() {
     let mut house = House::new(Limits::default(), rules(Probing::Always, 0));
     let (id, _socket) = house.stream(ALL);
     house.close(id, None);
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
     assert_eq!(house.shard.next_deadline(), None);
 }
