@@ -1,6 +1,7 @@
 //! The hub over real TCP connections on the loopback interface.
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +17,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 
 /// Passes what it is told to the test.
-struct Told(mpsc::Sender<(SessionId, CloseReason)>);
+#[derive(Clone)]
+struct Told {
+    closed: mpsc::Sender<(SessionId, CloseReason)>,
+    ended: mpsc::Sender<SessionId>,
+}
 
 impl SessionEvents for Told {
     fn closed(&self, id: SessionId, reason: CloseReason) {
-        self.0.try_send((id, reason)).expect("the test leaves room");
+        self.closed.try_send((id, reason)).expect("the test leaves room");
+    }
+
+    fn ended(&self, id: SessionId) {
+        self.ended.try_send(id).expect("the test leaves room");
     }
 }
 
@@ -28,14 +37,17 @@ struct Bench {
     hub: Hub,
     listener: TcpListener,
     told: mpsc::Receiver<(SessionId, CloseReason)>,
-    tell: mpsc::Sender<(SessionId, CloseReason)>,
+    ended: mpsc::Receiver<SessionId>,
+    tell: Told,
 }
 
 impl Bench {
     async fn new(config: HubConfig) -> Self {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let (tell, told) = mpsc::channel(64);
-        Self { hub: Hub::new(config), listener, told, tell }
+        let (closed, told) = mpsc::channel(64);
+        let (tell_ended, ended) = mpsc::channel(64);
+        let tell = Told { closed, ended: tell_ended };
+        Self { hub: Hub::new(config), listener, told, ended, tell }
     }
 
     /// The client's end and the server's end of a new connection.
@@ -46,8 +58,15 @@ impl Bench {
     }
 
     async fn attach(&self, link: Link<TcpSocket>) -> Result<SessionId, AttachError> {
-        let events = Arc::new(Told(self.tell.clone()));
-        let pulse = Pulse::default();
+        self.attach_with(link, Pulse::default()).await
+    }
+
+    async fn attach_with(
+        &self,
+        link: Link<TcpSocket>,
+        pulse: Pulse,
+    ) -> Result<SessionId, AttachError> {
+        let events = Arc::new(self.tell.clone());
         self.hub.attach(NewSession { dialect: Dialect(0), link, events, pulse }).await
     }
 
@@ -133,8 +152,9 @@ async fn a_stopped_reader_is_closed_as_slow_while_others_get_everything() {
 }
 
 #[tokio::test]
-async fn close_sends_the_last_frame_and_ends_both_directions() {
-    let mut bench = Bench::new(two_shards()).await;
+async fn close_sends_the_last_frame_and_ends_both_directions_in_time() {
+    let limits = Limits { linger: Duration::from_millis(20), ..Limits::default() };
+    let mut bench = Bench::new(HubConfig { limits, ..two_shards() }).await;
     let (id, mut client, server) = bench.subscribed("room").await;
     let last = Frame::stream_only(Bytes::from_static(b"bye"));
     let close = Close { reason: CloseReason::Named("logout"), last: Some(last) };
@@ -142,10 +162,66 @@ async fn close_sends_the_last_frame_and_ends_both_directions() {
     let mut text = String::new();
     client.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "bye");
-    // The reader of the server's end, which waits for input, sees its end too.
-    server.readable().await.unwrap();
-    assert_eq!(server.try_read(&mut [0; 8]).unwrap(), 0);
     assert_eq!(bench.told.recv().await, Some((id, CloseReason::Named("logout"))));
+    // The peer keeps its side open, yet the reader of the server's end sees an end too.
+    assert_eq!(read_to_end(&server).await, 0);
+    assert_eq!(bench.ended.recv().await, Some(id));
+    drop(client);
+}
+
+/// As a reader does after the session's end: takes all input, says how many bytes it was.
+async fn read_to_end(server: &TcpSocket) -> usize {
+    let (mut buffer, mut sum) = (vec![0; 4096], 0);
+    loop {
+        server.readable().await.unwrap();
+        match server.try_read(&mut buffer) {
+            Ok(0) => return sum,
+            Ok(bytes) => sum += bytes,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_sending_gets_the_last_frame_and_an_end_without_reset() {
+    // Only the peer's end can free the session in the time of a test.
+    let linger = Duration::from_hours(1);
+    let limits = Limits { linger, sessions_max: 1, ..Limits::default() };
+    let mut bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
+    let (client, server) = bench.pair().await;
+    let pulse = Pulse::default();
+    let id = bench.attach_with(Link::Stream(Arc::clone(&server)), pulse.clone()).await.unwrap();
+    let (mut input, mut output) = client.into_split();
+    // Unread when the hub closes: this is what would turn an end into a reset.
+    let mut sent = 65_536;
+    output.write_all(&vec![b'x'; sent]).await.unwrap();
+    server.readable().await.unwrap();
+    let last = Some(Frame::stream_only(Bytes::from_static(b"bye")));
+    bench.hub.close(id, Close { reason: CloseReason::Named("logout"), last }).await;
+    assert_eq!(bench.told.recv().await, Some((id, CloseReason::Named("logout"))));
+    assert!(pulse.is_over());
+    let reader = tokio::spawn({
+        let (hub, server) = (bench.hub.clone(), Arc::clone(&server));
+        async move {
+            let bytes = read_to_end(&server).await;
+            hub.detach(id, CloseReason::PeerGone).await;
+            bytes
+        }
+    });
+    for _ in 0..100 {
+        output.write_all(&[b'x'; 4096]).await.unwrap();
+        sent += 4096;
+    }
+    let mut text = String::new();
+    input.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "bye");
+    // It may go on even after it saw the end.
+    output.write_all(b"x").await.unwrap();
+    assert_eq!(bench.attach(Link::Polling).await, Err(AttachError::Full), "still closing");
+    output.shutdown().await.unwrap();
+    assert_eq!(reader.await.unwrap(), sent + 1);
+    assert_eq!(bench.ended.recv().await, Some(id));
+    assert!(bench.attach(Link::Polling).await.is_ok());
 }
 
 #[tokio::test]
