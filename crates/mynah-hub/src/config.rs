@@ -38,9 +38,10 @@ pub struct Limits {
     pub poll_bytes_max: usize,
     /// Topics per session; one more closes the session.
     pub subscriptions_max: usize,
-    /// Sessions per shard; one more is refused.
+    /// Sessions per shard, those that are closing included; one more is refused.
     pub sessions_max: usize,
-    /// How long a closed session may take to send what was queued before its end.
+    /// How long a closed session may take to send what was queued before its end and, if it is a
+    /// stream, to see its peer's end. It holds its place as long.
     pub linger: Duration,
 }
 

@@ -17,7 +17,8 @@ mod task;
 use task::Command;
 
 /// Cheap to clone. When the last clone is gone all sessions end with
-/// [`CloseReason::HubStopped`].
+/// [`CloseReason::HubStopped`]; as nobody can report their peers' ends then, they are freed at the
+/// latest after [`crate::Limits::linger`].
 ///
 /// Commands of one caller to one session are done in the order in which they were awaited. A
 /// command for a session that is gone does nothing; so does every command to a hub whose runtime
@@ -36,7 +37,7 @@ struct ShardHandle {
 /// Why a session could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttachError {
-    /// The shard has [`crate::Limits::sessions_max`] sessions.
+    /// The shard has [`crate::Limits::sessions_max`] sessions, closing ones included.
     #[error("too many sessions")]
     Full,
     /// The hub's runtime has stopped.
@@ -72,7 +73,8 @@ impl Hub {
         Self { shards, next: Arc::default() }
     }
 
-    /// Begins a session. The hub writes to a stream's socket from now on; the caller only reads.
+    /// Begins a session. The hub writes to a stream's socket from now on; the caller only reads, up
+    /// to the end or an error, which it reports with [`Hub::detach`].
     ///
     /// # Errors
     /// [`AttachError`]; the link is dropped then.
@@ -155,13 +157,16 @@ impl Hub {
         answer.await.unwrap_or(Err(UpgradeError::Stopped))
     }
 
-    /// Ends a session: what is queued and `last` are sent if the link takes them in time, then the
-    /// socket is shut both ways, so that the reader sees its end.
+    /// Ends a session: what is queued and `last` are sent if the link takes them in time, then a
+    /// stream's writing side is shut. Its reader reads on until the peer's end and calls
+    /// [`Hub::detach`]; at [`crate::Limits::linger`] the socket is shut both ways, so that the
+    /// reader sees its end in any case.
     pub async fn close(&self, id: SessionId, close: Close) {
         self.tell(id, Command::Close { id, close }).await;
     }
 
-    /// Ends a session whose reader saw the end or an error; nothing more is sent.
+    /// Ends and frees a session whose reader saw the end or an error, also one that was closed
+    /// before, which keeps its reason; nothing more is sent.
     pub async fn detach(&self, id: SessionId, reason: CloseReason) {
         self.tell(id, Command::Detach { id, reason }).await;
     }
@@ -176,7 +181,8 @@ impl Hub {
         .await;
     }
 
-    /// Ends up to `sessions_max` sessions and says how many it were; 0 if none is open. Called
+    /// Ends up to `sessions_max` sessions and says how many it were; 0 if none is open, though
+    /// closed ones may still be sending (see [`crate::SessionEvents::ended`]). Called
     /// again and again it empties the hub over a drain window; `usize::MAX` ends all at once.
     pub async fn close_some(&self, sessions_max: usize, close: CloseEach) -> usize {
         let mut ended = 0;

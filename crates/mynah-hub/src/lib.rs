@@ -12,7 +12,10 @@
 //! * Every queue is bounded. Commands: the caller waits. A session's frames: ephemeral ones are
 //!   dropped first, and if a durable one still does not fit the session is closed with
 //!   [`CloseReason::SlowConsumer`]. A slow reader never delays another session.
-//! * [`SessionEvents::closed`] is called exactly once per session.
+//! * [`SessionEvents::closed`] is called exactly once per session, and then, when its place is free,
+//!   [`SessionEvents::ended`].
+//! * A stream is ended by halves: writing after the last frame, reading at the peer's end or after
+//!   [`Limits::linger`]. Closing at once could reset the connection and lose the last frame.
 //!
 //! # Entry points
 //!

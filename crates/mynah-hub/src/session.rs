@@ -45,7 +45,8 @@ pub struct NewSession<S> {
     pub link: Link<S>,
     /// Who is told of its end.
     pub events: Arc<dyn SessionEvents>,
-    /// Set by the reader whenever it heard a sign of life. Keep a clone for the reader.
+    /// Set by the reader whenever it heard a sign of life, and tells it that the session is over.
+    /// Keep a clone for the reader.
     pub pulse: Pulse,
 }
 
@@ -55,10 +56,12 @@ pub trait SessionEvents: Send + Sync {
     /// Frames that were queued before may still be on their way (see [`SessionEvents::ended`]).
     fn closed(&self, id: SessionId, reason: CloseReason);
 
-    /// Nothing is left to send, the socket is shut, later polls are unknown. Called once, after
-    /// `closed`: when the reader reports the peer's end, at the latest [`crate::Limits::linger`]
-    /// after it. Until then only the writing side is shut, because closing a socket with unread
-    /// input resets the connection and the peer may never see the last frame.
+    /// The session's place is free: the socket is shut both ways, later polls are unknown. Called
+    /// once, after `closed`: for a stream when its reader reports the peer's end
+    /// ([`crate::Hub::detach`]) or a write fails, for a polling session when all is fetched or
+    /// given up, and at the latest [`crate::Limits::linger`] after `closed`. Until then a stream
+    /// that has sent all is only shut for writing, because closing a socket with unread input
+    /// resets the connection and the peer may never see the last frame.
     fn ended(&self, id: SessionId) {
         let _: SessionId = id;
     }
@@ -77,8 +80,10 @@ impl Pulse {
         self.0.fetch_or(HEARD, Ordering::Relaxed);
     }
 
-    /// Whether the session was ended. What the reader still reads must not be acted upon; it reads
-    /// on, though, so that the last frame is not lost to a reset (see [`SessionEvents::ended`]).
+    /// Whether the session is closed; true before [`SessionEvents::closed`] is called. What the
+    /// reader still reads must not be acted upon; it reads on, though, up to the end and then calls
+    /// [`crate::Hub::detach`], so that the last frame is not lost to a reset (see
+    /// [`SessionEvents::ended`]).
     pub fn is_over(&self) -> bool {
         self.0.load(Ordering::Relaxed) & OVER != 0
     }
