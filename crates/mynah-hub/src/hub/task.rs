@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Commands taken before sockets are written; what coalesces under load.
-const COMMANDS_MAX: usize = 64;
+const COMMANDS_MAX: usize = 256;
 /// Frames queued before sockets are written, so that one round stays short.
 const FRAMES_MAX: usize = 1 << 16;
 /// Sockets written before other tasks get a turn.
@@ -60,7 +60,10 @@ pub(super) async fn run(
             alarm.as_mut().reset(deadline);
         }
         tokio::select! {
-            taken = inbox.recv_many(&mut commands, COMMANDS_MAX), if open => open = taken > 0,
+            taken = inbox.recv_many(&mut commands, COMMANDS_MAX), if open => {
+                open = taken > 0;
+                gather(&mut inbox, &mut commands).await;
+            }
             () = writable.changed() => {}
             () = &mut alarm, if deadline.is_some() => {}
         }
@@ -77,6 +80,16 @@ pub(super) async fn run(
         }
         flush(&mut shard).await;
         stats.store(&shard.stats());
+    }
+}
+
+/// Lets the other tasks that are ready go first, once, and takes what they commanded: the frames of
+/// one commit, publications and acknowledgements alike, then leave in one write for each socket.
+async fn gather(inbox: &mut mpsc::Receiver<Command>, commands: &mut Vec<Command>) {
+    tokio::task::yield_now().await;
+    while commands.len() < COMMANDS_MAX {
+        let Ok(command) = inbox.try_recv() else { return };
+        commands.push(command);
     }
 }
 

@@ -151,4 +151,3 @@ CREATE TABLE events (
   payload TEXT
 );
 CREATE UNIQUE INDEX events_seq ON events (stream_id, seq);
-CREATE INDEX events_pos ON events (stream_id);

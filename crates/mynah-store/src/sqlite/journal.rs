@@ -98,6 +98,24 @@ fn catch_up<E>(
     Ok(CatchUp { events, head_seq, gap })
 }
 
+/// The first `seq` of a stream whose event lies after `pos`. Within a stream `pos` ascends with `seq`, so
+/// halving finds it without an index of its own, which every write would pay for.
+fn first_after<E>(
+    conn: &Connection,
+    (stream, head_seq): (i64, u64),
+    pos: i64,
+) -> Result<u64, Trouble<E>> {
+    let (mut low, mut high) = (1, head_seq + 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let params = (stream, middle.cast_signed());
+        let at = rows::first(conn, sql::EVENT_POS, params, |row| row.get::<_, i64>(0))?;
+        // Events that are gone were the oldest.
+        if at.is_none_or(|at| at <= pos) { low = middle + 1 } else { high = middle }
+    }
+    Ok(low)
+}
+
 /// Merges the viewer's streams: only those with news are looked at, each by its own index range, and
 /// each only as far as the page can still reach.
 fn events_for(
@@ -115,16 +133,18 @@ fn events_for(
         return Ok(quiet(false));
     };
     let after = after_pos.cast_signed();
-    let rooms = rows::all(conn, sql::ROOMS_NEWS, (user.row, after), |r| r.get::<_, i64>(0))?;
-    let mut streams: Vec<i64> = rooms.into_iter().map(facts::room_stream).collect();
+    let mut streams: Vec<(i64, u64)> = rows::all(conn, sql::ROOMS_NEWS, (user.row, after), |r| {
+        Ok((facts::room_stream(r.get(0)?), rows::count(r, 1)?))
+    })?;
     if user.inbox_pos > after_pos {
-        streams.push(facts::inbox_stream(user.row));
+        streams.push((facts::inbox_stream(user.row), user.inbox_seq));
     }
     let wanted = limit as usize + 1;
     let mut nearest: BinaryHeap<i64> = BinaryHeap::with_capacity(wanted + 1);
-    for stream in streams {
-        let mut statement = rows::prepare(conn, sql::POSITIONS_AFTER)?;
-        let mut found = statement.query((stream, after, wanted as i64))?;
+    for (stream, head_seq) in streams {
+        let from = first_after(conn, (stream, head_seq), after)?.cast_signed();
+        let mut statement = rows::prepare(conn, sql::POSITIONS_FROM)?;
+        let mut found = statement.query((stream, from, wanted as i64))?;
         while let Some(row) = found.next()? {
             let pos: i64 = row.get(0)?;
             let full = nearest.len() == wanted;

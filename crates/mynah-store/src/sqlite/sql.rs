@@ -143,7 +143,7 @@ statements! {
          WHERE s.user_id = ?1 AND s.state IN ('joined', 'invited') AND s.state = 'joined' \
          AND r.deleted_at IS NULL ORDER BY r.id"
     );
-    ROOMS_NEWS = "SELECT r.id FROM memberships s CROSS JOIN rooms r ON r.id = s.room_id \
+    ROOMS_NEWS = "SELECT r.id, r.last_seq FROM memberships s CROSS JOIN rooms r ON r.id = s.room_id \
                   WHERE s.user_id = ?1 AND s.state IN ('joined', 'invited') AND s.state = 'joined' \
                   AND r.deleted_at IS NULL AND r.last_pos > ?2";
 
@@ -212,8 +212,9 @@ statements! {
                         FROM events WHERE stream_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
     EVENT_AT_POS = "SELECT pos, stream_id, seq, kind, number, actor_id, subject_id, at, payload \
                     FROM events WHERE pos = ?1";
-    POSITIONS_AFTER = "SELECT pos FROM events WHERE stream_id = ?1 AND pos > ?2 \
-                       ORDER BY pos LIMIT ?3";
+    EVENT_POS = "SELECT pos FROM events WHERE stream_id = ?1 AND seq = ?2";
+    POSITIONS_FROM = "SELECT pos FROM events WHERE stream_id = ?1 AND seq >= ?2 \
+                      ORDER BY seq LIMIT ?3";
 
     MIGRATION = "SELECT checksum FROM migrations WHERE version = ?1";
     MIGRATION_INSERT = "INSERT INTO migrations (version, name, checksum, applied_at) \
