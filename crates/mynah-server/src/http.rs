@@ -7,7 +7,6 @@
 mod address;
 mod assets;
 mod auth;
-mod cors;
 mod error;
 mod extract;
 mod fields;
@@ -33,15 +32,15 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use address::{BadNetwork, Network};
 
+use crate::origin::Origins;
 use crate::state::House;
 use error::{ApiError, InputError};
 
 /// What an installation sets about HTTP.
 #[derive(Debug, Clone, Default)]
 pub struct HttpOptions {
-    /// Origins of pages that may call, exactly as browsers send them (`https://chat.example.org`); `*`
-    /// allows all of them, without credentials.
-    pub allowed_origins: Vec<String>,
+    /// Pages that may call and read the answers.
+    pub origins: Origins,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
 }

@@ -1,6 +1,16 @@
 //! Which web pages may call: the allowed origins, for REST, polling and WebSocket alike.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+/// Methods that pages may use.
+const METHODS: &str = "GET, POST, PATCH, DELETE";
+/// Request headers allowed to a page that does not say which it wants.
+const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, X-Request-Id";
+/// Answer headers that pages may read.
+const EXPOSED: &str =
+    "X-Request-Id, Idempotent-Replayed, Retry-After, RateLimit, RateLimit-Policy, ETag";
+/// Seconds for which a browser need not ask again.
+const MAX_AGE_S: &str = "600";
 
 /// The allowed origins of an installation.
 #[derive(Debug, Clone, Default)]
@@ -15,9 +25,11 @@ impl Origins {
     /// Exact origins (`https://app.example.org`; `*` is not one) and whether pages served from loopback
     /// addresses may call too.
     pub fn new(allowed: impl IntoIterator<Item = String>, loopback: bool) -> Self {
-        let tidy = |origin: String| origin.trim().trim_end_matches('/').to_lowercase();
-        let allowed = allowed.into_iter().map(tidy).filter(|o| !o.is_empty()).collect();
-        Self { allowed, loopback }
+        let allowed = allowed
+            .into_iter()
+            .map(|o| as_browsers_write(&o))
+            .filter(|o| !matches!(o.as_str(), "" | "*"));
+        Self { allowed: allowed.collect(), loopback }
     }
 
     /// Whether a request may be served: without an origin (no browser), from the page's own origin, or
@@ -31,34 +43,61 @@ impl Origins {
 
     /// Whether a cross-origin page is allowed by configuration.
     pub fn lists(&self, origin: &str) -> bool {
-        let origin = origin.to_lowercase();
-        self.allowed.contains(&origin) || (self.loopback && is_loopback(&origin))
+        self.allowed.iter().any(|allowed| allowed == origin)
+            || (self.loopback && is_loopback(origin))
     }
 
     /// Adds the CORS headers for a request's origin: the exact origin with credentials, or nothing.
     pub fn answer(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        response.append(header::VARY, HeaderValue::from_static("Origin"));
-        let Some(origin) = request.get(header::ORIGIN) else { return };
-        if origin.to_str().is_ok_and(|text| self.lists(text)) {
-            response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            let yes = HeaderValue::from_static("true");
-            response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+        if self.admit(request, response) {
+            put(response, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
         }
     }
 
     /// Adds the headers of a preflight answer: methods, and the request headers echoed.
     pub fn answer_preflight(&self, request: &HeaderMap, response: &mut HeaderMap) {
-        self.answer(request, response);
-        if !response.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
-            return;
+        const WANTED: HeaderName = header::ACCESS_CONTROL_REQUEST_HEADERS;
+        let admitted = self.admit(request, response);
+        response.append(header::VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+        if admitted {
+            let usual = HeaderValue::from_static(HEADERS);
+            let headers = request.get(WANTED).cloned().unwrap_or(usual);
+            response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, headers);
+            put(response, header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+            put(response, header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
         }
-        let methods = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
-        response.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-        if let Some(wanted) = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-            response.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
-        }
-        response.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     }
+
+    fn admit(&self, request: &HeaderMap, response: &mut HeaderMap) -> bool {
+        response.append(header::VARY, HeaderValue::from_static("Origin"));
+        let listed = |origin: &&HeaderValue| origin.to_str().is_ok_and(|text| self.lists(text));
+        let Some(origin) = request.get(header::ORIGIN).filter(listed) else { return false };
+        response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        put(response, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
+        true
+    }
+}
+
+/// Whether a browser asks for permission first.
+pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.insert(name, HeaderValue::from_static(value));
+}
+
+/// An origin as people write it, as browsers send it: lower case, no path, no default port.
+fn as_browsers_write(origin: &str) -> String {
+    let origin = origin.trim().trim_end_matches('/').to_lowercase();
+    let port = match origin.split_once("://") {
+        Some(("https", _)) => ":443",
+        Some(("http", _)) => ":80",
+        Some(_) | None => return origin,
+    };
+    origin.strip_suffix(port).unwrap_or(&origin).to_owned()
 }
 
 fn same_host(origin: &str, host: &str) -> bool {
@@ -69,11 +108,13 @@ fn same_host(origin: &str, host: &str) -> bool {
 
 fn is_loopback(origin: &str) -> bool {
     let Some((scheme, authority)) = origin.split_once("://") else { return false };
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next(),
-        None => authority.split(':').next(),
+    let own = |name: &&str| authority.starts_with(name);
+    let Some(name) = ["localhost", "127.0.0.1", "[::1]"].iter().find(|name| own(name)) else {
+        return false;
     };
-    matches!(scheme, "http" | "https") && matches!(host, Some("localhost" | "127.0.0.1" | "::1"))
+    let rest = authority.get(name.len()..).unwrap_or_default();
+    let port = rest.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok());
+    matches!(scheme, "http" | "https") && (rest.is_empty() || port.is_some())
 }
 
 #[cfg(test)]
@@ -105,6 +146,10 @@ mod tests {
             "file://",
             "https://xapp.example.org",
             "ftp://chat.example.org",
+            "https://APP.example.org",
+            "https://app.example.org/",
+            "https://app.example.org, https://evil.test",
+            "",
             "http://localhost:3000",
             "*",
         ] {
@@ -118,8 +163,60 @@ mod tests {
         for page in ["http://localhost:5173", "http://127.0.0.1", "http://[::1]:3000"] {
             assert!(origins.lists(page), "{page}");
         }
-        for page in ["http://localhost.evil.test", "http://127.0.0.1.evil.test", "localhost"] {
+        for page in [
+            "http://localhost.evil.test",
+            "http://127.0.0.1.evil.test",
+            "http://localhost:1@evil.test",
+            "http://localhost:",
+            "http://[::1].evil.test",
+            "ws://localhost",
+            "localhost",
+            "null",
+        ] {
             assert!(!origins.lists(page), "{page}");
         }
+    }
+
+    #[test]
+    fn origins_of_the_configuration_are_read_as_people_write_them() {
+        let written =
+            ["https://a.example.org:443/", " HTTP://B.example.org:80 ", "http://c.test:443"];
+        let origins = Origins::new(written.map(str::to_owned), false);
+        for page in ["https://a.example.org", "http://b.example.org", "http://c.test:443"] {
+            assert!(origins.lists(page), "{page}");
+        }
+        assert!(!Origins::new([String::new(), "/".to_owned()], false).lists(""));
+    }
+
+    #[test]
+    fn answers_name_the_page_and_vary_with_it() {
+        let origins = Origins::new(["https://app.example.org".to_owned()], false);
+        let asked = headers(Some("https://app.example.org"), "chat.example.org");
+        let mut answer = HeaderMap::new();
+        origins.answer(&asked, &mut answer);
+        assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://app.example.org");
+        assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_CREDENTIALS], "true");
+        assert_eq!(answer[header::ACCESS_CONTROL_EXPOSE_HEADERS], EXPOSED);
+        assert_eq!(answer[header::VARY], "Origin");
+        let mut refused = HeaderMap::new();
+        origins.answer(&headers(Some("https://evil.test"), "chat.example.org"), &mut refused);
+        assert_eq!(refused.keys().collect::<Vec<_>>(), [header::VARY]);
+    }
+
+    #[test]
+    fn preflights_get_methods_and_the_headers_they_ask_for() {
+        let origins = Origins::new([], true);
+        let mut asked = headers(Some("http://localhost:3000"), "localhost:4000");
+        let mut answer = HeaderMap::new();
+        origins.answer_preflight(&asked, &mut answer);
+        assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_METHODS], METHODS);
+        assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_HEADERS], HEADERS);
+        assert_eq!(answer[header::ACCESS_CONTROL_MAX_AGE], "600");
+        asked.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, "x-mine".parse().unwrap());
+        origins.answer_preflight(&asked, &mut answer);
+        assert_eq!(answer[header::ACCESS_CONTROL_ALLOW_HEADERS], "x-mine");
+        let mut refused = HeaderMap::new();
+        origins.answer_preflight(&headers(Some("https://evil.test"), "localhost"), &mut refused);
+        assert_eq!(refused.keys().collect::<Vec<_>>(), [header::VARY]);
     }
 }

@@ -221,8 +221,7 @@ fn public_http(config: &Config, house: &House) -> anyhow::Result<Router> {
         let parsed = network.parse().map_err(|e| anyhow::anyhow!("http.trusted_proxies: {e}"))?;
         trusted_proxies.push(parsed);
     }
-    let options =
-        HttpOptions { allowed_origins: config.http.allowed_origins.clone(), trusted_proxies };
+    let options = HttpOptions { origins: origins(config), trusted_proxies };
     Ok(http::public_router(house.clone(), options))
 }
 

@@ -17,11 +17,11 @@ use mynah_domain::Timestamp;
 use serde::Serialize;
 
 use super::address::client_address;
-use super::cors::Cors;
 use super::error::Refusal;
 use super::openapi::Problem;
 use super::{HttpOptions, Network};
 use crate::metrics::Metrics;
+use crate::origin::{Origins, is_preflight};
 use crate::state::House;
 use crate::time_text::TimeText;
 
@@ -33,7 +33,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 /// What [`surround`] needs.
 pub(super) struct Door {
     metrics: Arc<Metrics>,
-    cors: Cors,
+    origins: Origins,
     trusted_proxies: Vec<Network>,
     /// Start of the request ids this process makes.
     run: u64,
@@ -44,7 +44,7 @@ impl Door {
     pub(super) fn new(house: &House, options: HttpOptions) -> Self {
         Self {
             metrics: Arc::clone(&house.metrics),
-            cors: Cors::new(options.allowed_origins),
+            origins: options.origins,
             trusted_proxies: options.trusted_proxies,
             run: getrandom::u64().unwrap_or_default(),
             requests: AtomicU64::new(0),
@@ -87,8 +87,13 @@ pub(super) async fn surround(
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let origin = door.cors.allowed(request.headers());
-    let preflight = Cors::is_preflight(&request);
+    let preflight = is_preflight(&asked.method, request.headers());
+    let mut cors = HeaderMap::new();
+    if preflight {
+        door.origins.answer_preflight(request.headers(), &mut cors);
+    } else {
+        door.origins.answer(request.headers(), &mut cors);
+    }
     let address = client_address(&request, &door.trusted_proxies);
     request.extensions_mut().insert(address);
     let mut response = if preflight {
@@ -101,7 +106,10 @@ pub(super) async fn surround(
     if response.status().is_client_error() || response.status().is_server_error() {
         write_error(&asked, &mut response);
     }
-    door.cors.write(origin.as_ref(), preflight, response.headers_mut());
+    for (name, value) in &cors {
+        // Handlers may have said what else their answer varies with.
+        response.headers_mut().append(name, value.clone());
+    }
     secure(&mut response, &asked.id);
     let (status, took) = (response.status().as_u16(), started.elapsed());
     door.metrics.request(method_word(&asked.method), &route, status, took);

@@ -2,6 +2,7 @@ use mynah_domain::ports::StoreError;
 
 use super::*;
 use crate::http::admin_router;
+use crate::origin::Origins;
 
 fn from_origin(method: &str, path: &str, origin: &str) -> axum::http::request::Builder {
     Request::builder().method(method).uri(path).header("origin", origin)
@@ -9,7 +10,7 @@ fn from_origin(method: &str, path: &str, origin: &str) -> axum::http::request::B
 
 fn door_for(origin: &str) -> Door {
     Door::with(|_| HttpOptions {
-        allowed_origins: vec![origin.to_owned()],
+        origins: Origins::new([origin.to_owned()], false),
         trusted_proxies: Vec::new(),
     })
 }
@@ -75,12 +76,38 @@ async fn only_allowed_origins_may_read_answers() {
 }
 
 #[tokio::test]
-async fn any_origin_never_comes_with_credentials() {
+async fn pages_may_read_what_the_answer_says_about_itself() {
+    let door = door_for("https://chat.example.org");
+    let request = from_origin("GET", "/health", "https://chat.example.org").body(Body::empty());
+    let exposed = door.send(request.unwrap()).await;
+    for header in ["X-Request-Id", "Idempotent-Replayed", "Retry-After", "ETag"] {
+        assert!(exposed.header("access-control-expose-headers").contains(header), "{header}");
+    }
+    assert_eq!(door.get("", "/health").await.header("vary"), "Origin", "for caches between");
+}
+
+#[tokio::test]
+async fn a_star_is_no_origin() {
     let door = door_for("*");
-    let request = from_origin("GET", "/health", "https://evil.example").body(Body::empty());
-    let answer = door.send(request.unwrap()).await;
-    assert_eq!(answer.header("access-control-allow-origin"), "*");
-    assert_eq!(answer.header("access-control-allow-credentials"), "");
+    for origin in ["https://evil.example", "*"] {
+        let request = from_origin("GET", "/health", origin).body(Body::empty()).unwrap();
+        let answer = door.send(request).await;
+        assert_eq!(answer.header("access-control-allow-credentials"), "", "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_preflight_says_nothing() {
+    let preflight = from_origin("OPTIONS", "/v1/rooms", "https://evil.example")
+        .header("access-control-request-method", "DELETE")
+        .header("access-control-request-headers", "authorization")
+        .body(Body::empty())
+        .unwrap();
+    let preflight = door_for("https://chat.example.org").send(preflight).await;
+    assert_eq!(preflight.status, 204);
+    for name in preflight.headers.keys() {
+        assert!(!name.as_str().starts_with("access-control-"), "{name}");
+    }
 }
 
 #[tokio::test]
