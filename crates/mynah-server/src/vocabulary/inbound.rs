@@ -19,6 +19,8 @@ use super::template::Template;
 
 /// Most rooms in one `sync` request.
 pub const SYNC_ROOMS_MAX: usize = 500;
+/// Most arguments of one event; a path names one of them.
+const ARGUMENTS_MAX: usize = 64;
 /// Most users in one list of a request.
 pub const USERS_MAX: usize = 500;
 
@@ -40,7 +42,8 @@ impl Source {
     /// Reads `$0.roomId`; `None` when the text is no path.
     pub fn parse_path(text: &str) -> Option<Self> {
         let mut parts = text.strip_prefix('$')?.split('.');
-        let argument = parts.next()?.parse().ok()?;
+        let argument = parts.next().filter(|n| n.bytes().all(|b| b.is_ascii_digit()))?;
+        let argument = argument.parse().ok().filter(|n| *n < ARGUMENTS_MAX)?;
         let keys: Vec<String> = parts.map(str::to_owned).collect();
         if keys.iter().any(String::is_empty) { None } else { Some(Self::Path { argument, keys }) }
     }
@@ -229,7 +232,8 @@ impl Reader<'_, '_> {
                 None => self.number("seq").map(Position::Seq),
             },
         };
-        if room.is_none() && !matches!(to, Some(Position::Message(_))) {
+        // What was given and is wrong has been said already.
+        if self.find("room").is_none() && self.find("message").is_none() {
             self.missing("room");
         }
         Command::MarkRead { room, to }
@@ -246,31 +250,44 @@ impl Reader<'_, '_> {
             self.wrong("since", "too_big", &format!("must have at most {SYNC_ROOMS_MAX} rooms"));
             return None;
         }
-        let mut since = Vec::with_capacity(members.0.len());
+        let mut since: Vec<(RoomId, u64)> = Vec::with_capacity(members.0.len());
         for (room, seq) in members.0 {
-            if let (Ok(room), Ok(seq)) = (RoomId::parse(&room), serde_json::from_str(seq.get())) {
-                since.push((room, seq));
-            } else {
+            let (Ok(room), Ok(seq)) = (RoomId::parse(&room), serde_json::from_str(seq.get()))
+            else {
                 self.wrong("since", "type", "must hold a whole number for each room id");
                 return None;
+            };
+            // As in JavaScript, and so that no room is answered twice.
+            match since.iter_mut().find(|(known, _)| *known == room) {
+                Some(known) => known.1 = seq,
+                None => since.push((room, seq)),
             }
         }
         Some(since)
     }
 
-    fn find(&self, input: &str) -> Option<&str> {
-        let (_, sources) = self.rule.inputs.iter().find(|(name, _)| *name == input)?;
-        sources.iter().find_map(|source| match source {
-            Source::Path { argument, keys } => self.arguments.find(*argument, keys),
-            Source::Constant(json) => Some(&**json),
-        })
+    fn sources(&self, input: &str) -> &[Source] {
+        let found = self.rule.inputs.iter().find(|(name, _)| *name == input);
+        found.map_or(&[], |(_, sources)| sources)
     }
 
-    /// The name under which the client knows an input.
+    fn value<'s>(&'s self, source: &'s Source) -> Option<&'s str> {
+        match source {
+            Source::Path { argument, keys } => self.arguments.find(*argument, keys),
+            Source::Constant(json) => Some(json),
+        }
+    }
+
+    fn find(&self, input: &str) -> Option<&str> {
+        self.sources(input).iter().find_map(|source| self.value(source))
+    }
+
+    /// The name under which the client knows an input: the one it used, else the first one.
     fn label(&self, input: &str) -> String {
-        let sources = self.rule.inputs.iter().find(|(name, _)| *name == input);
-        sources
-            .and_then(|(_, sources)| sources.iter().find_map(Source::label))
+        let sources = self.sources(input);
+        let used = sources.iter().find(|source| self.value(source).is_some());
+        used.and_then(Source::label)
+            .or_else(|| sources.iter().find_map(Source::label))
             .unwrap_or_else(|| input.to_owned())
     }
 
@@ -312,14 +329,13 @@ impl Reader<'_, '_> {
         text
     }
 
-    /// Client ids may be counters.
+    /// Client ids may be counters or `Date.now() + Math.random()`.
     fn text_or_number(&mut self, input: &str) -> Option<String> {
-        let number = {
-            let raw = self.find(input)?;
-            let number = serde_json::from_str::<u64>(raw).is_ok();
-            number.then(|| raw.to_owned())
-        };
-        number.or_else(|| self.text_if_given(input))
+        let raw = self.find(input)?;
+        if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            return Some(raw.to_owned());
+        }
+        self.text_if_given(input)
     }
 
     fn number(&mut self, input: &str) -> Option<u64> {
