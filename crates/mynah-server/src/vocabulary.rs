@@ -133,19 +133,34 @@ pub struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// Compiles the built-in files and the operator's own; a file with the id of a built-in one replaces
-    /// it.
+    /// Compiles the built-in files and the operator's own; a file with the id of a built-in one takes
+    /// its place.
     ///
     /// # Errors
-    /// [`load::VocabularyError`] of the first file that is wrong; an unknown default lists the known ids.
+    /// [`load::VocabularyError`] of the first file that is wrong or has the id of another own file; an
+    /// unknown default lists the known ids.
     pub fn load(own: &[(String, String)], default: &str) -> Result<Self, load::VocabularyError> {
         let mut all: Vec<Vocabulary> = Vec::new();
-        let built_in = BUILT_IN.iter().map(|(file, text)| (*file, *text));
-        let own = own.iter().map(|(file, text)| (file.as_str(), text.as_str()));
-        for (file, text) in built_in.chain(own) {
+        for (file, text) in BUILT_IN {
+            all.push(load::compile(file, text)?);
+        }
+        let mut taken: Vec<(String, &str)> = Vec::new();
+        for (file, text) in own {
             let vocabulary = load::compile(file, text)?;
-            all.retain(|v| v.id != vocabulary.id);
-            all.push(vocabulary);
+            if let Some((id, other)) = taken.iter().find(|(id, _)| *id == vocabulary.id) {
+                return Err(load::VocabularyError {
+                    file: file.clone(),
+                    line: 1,
+                    column: 1,
+                    problem: format!("the id {id:?} is that of {other}, too"),
+                });
+            }
+            taken.push((vocabulary.id.clone(), file));
+            // In its place, so that the order, in which namespaces fall back, stays.
+            match all.iter_mut().find(|known| known.id == vocabulary.id) {
+                Some(known) => *known = vocabulary,
+                None => all.push(vocabulary),
+            }
         }
         let Some(index) = all.iter().position(|v| v.id == default) else {
             let known: Vec<&str> = all.iter().map(|v| v.id.as_str()).collect();

@@ -8,161 +8,17 @@
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{History, Message, ReadCursor};
 use mynah_domain::presence::PresenceStatus;
-use mynah_domain::room::{Profile, Room};
+use mynah_domain::room::{Profile, Role, Room};
 use mynah_domain::{MessageId, RoomId, Timestamp, UserId};
+use serde_json::value::RawValue;
 
 use super::Vocabulary;
 use super::command::Violation;
 use crate::time_text;
 
-/// A part of what is rendered; decides which fields a template may name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// The envelope of a durable event.
-    Event,
-    /// A message.
-    Message,
-    /// A deleted message.
-    Deleted,
-    /// A room.
-    Room,
-    /// A user.
-    User,
-    /// A member's standing.
-    Member,
-    /// Just the room's id.
-    RoomId,
-    /// A typing notice.
-    Typing,
-    /// A presence notice.
-    Presence,
-    /// A read cursor.
-    Read,
-    /// The connection itself.
-    Session,
-    /// A page of messages.
-    History,
-    /// What a client missed.
-    Sync,
-    /// A stored send.
-    Sent,
-    /// A refusal.
-    Error,
-    /// Always there.
-    Always,
-}
+mod table;
 
-macro_rules! fields {
-    ($($variant:ident = $name:literal in $group:ident),+ $(,)?) => {
-        /// One field.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "each is documented by its name in FIELDS")]
-        pub enum Field { $($variant),+ }
-
-        /// Every field with the name vocabulary files use and its group.
-        pub const FIELDS: &[(&str, Field, Group)] =
-            &[$(($name, Field::$variant, Group::$group)),+];
-    };
-}
-
-fields! {
-    EventId = "event.id" in Event,
-    EventType = "event.type" in Event,
-    EventPos = "event.pos" in Event,
-    EventSeq = "event.seq" in Event,
-    EventAt = "event.at" in Event,
-    EventActorId = "event.actor_id" in Event,
-    EventTenantId = "event.tenant_id" in Event,
-    EventRoomId = "event.room_id" in Event,
-    MessageId = "message.id" in Message,
-    MessageRoomId = "message.room_id" in Message,
-    MessageSeq = "message.seq" in Message,
-    MessageNumber = "message.number" in Message,
-    MessageSenderId = "message.sender.id" in Message,
-    MessageSenderUsername = "message.sender.username" in Message,
-    MessageSenderName = "message.sender.name" in Message,
-    MessageKind = "message.kind" in Message,
-    MessageContent = "message.content" in Message,
-    MessageMetadata = "message.metadata" in Message,
-    MessageReplyToId = "message.reply_to_id" in Message,
-    MessageClientId = "message.client_id" in Message,
-    MessageEditCount = "message.edit_count" in Message,
-    MessageIsEdited = "message.is_edited" in Message,
-    MessageEditedAt = "message.edited_at" in Message,
-    MessageDeletedAt = "message.deleted_at" in Message,
-    MessageCreatedAt = "message.created_at" in Message,
-    MessageUpdatedAt = "message.updated_at" in Message,
-    DeletedId = "deleted.id" in Deleted,
-    DeletedNumber = "deleted.number" in Deleted,
-    DeletedSeq = "deleted.seq" in Deleted,
-    RoomId = "room.id" in Room,
-    RoomKind = "room.kind" in Room,
-    RoomVisibility = "room.visibility" in Room,
-    RoomName = "room.name" in Room,
-    RoomTopic = "room.topic" in Room,
-    RoomCreatedBy = "room.created_by" in Room,
-    RoomMemberCount = "room.member_count" in Room,
-    RoomLastSeq = "room.last_seq" in Room,
-    RoomLastNumber = "room.last_number" in Room,
-    RoomCreatedAt = "room.created_at" in Room,
-    RoomUpdatedAt = "room.updated_at" in Room,
-    UserId = "user.id" in User,
-    UserUsername = "user.username" in User,
-    UserName = "user.name" in User,
-    MemberUserId = "member.user_id" in Member,
-    MemberRole = "member.role" in Member,
-    MemberReason = "member.reason" in Member,
-    InRoomId = "room_id" in RoomId,
-    TypingIsTyping = "typing.is_typing" in Typing,
-    PresenceUserId = "presence.user_id" in Presence,
-    PresenceStatus = "presence.status" in Presence,
-    PresenceIsOnline = "presence.is_online" in Presence,
-    PresenceLastSeen = "presence.last_seen" in Presence,
-    ReadUserId = "read.user_id" in Read,
-    ReadSeq = "read.seq" in Read,
-    ReadNumber = "read.number" in Read,
-    ReadMessageId = "read.message_id" in Read,
-    ReadAt = "read.at" in Read,
-    SessionId = "session.id" in Session,
-    SessionExpiresAt = "session.expires_at" in Session,
-    SessionReason = "session.reason" in Session,
-    SentReplayed = "sent.replayed" in Sent,
-    HistoryHasMore = "history.has_more" in History,
-    HistorySeq = "history.seq" in History,
-    SyncNext = "sync.next" in Sync,
-    SyncGaps = "sync.gaps" in Sync,
-    ErrorText = "error.text" in Error,
-    ErrorCode = "error.code" in Error,
-    ErrorStatus = "error.status" in Error,
-    ErrorMessages = "error.messages" in Error,
-    ErrorEvent = "error.event" in Error,
-    ErrorRetryAfterMs = "error.retry_after_ms" in Error,
-    ErrorData = "error.data" in Error,
-    Now = "now" in Always,
-}
-
-/// A list that `$each` may walk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum List {
-    /// `history.messages`: a page, oldest first.
-    HistoryMessages,
-    /// `session.rooms`: the rooms the connection hears.
-    SessionRooms,
-    /// `sync.events`: what was missed and has a spelling here.
-    SyncEvents,
-    /// `presence.users`: who was asked about.
-    PresenceUsers,
-}
-
-impl List {
-    /// Every list: name, group that must be in scope, groups of its entries.
-    pub const NAMES: [(&'static str, Self, Group, &'static [Group]); 4] = [
-        ("history.messages", Self::HistoryMessages, Group::History, &[Group::Message]),
-        ("session.rooms", Self::SessionRooms, Group::Session, &[Group::Room]),
-        ("sync.events", Self::SyncEvents, Group::Sync, &[Group::Event]),
-        ("presence.users", Self::PresenceUsers, Group::Presence, &[Group::Presence]),
-    ];
-}
+pub use table::{FIELDS, Field, Group, List};
 
 /// Who is online, as an entry of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,6 +73,8 @@ pub enum Subject<'a> {
     Ready(&'a str, &'a Profile, &'a [std::sync::Arc<Room>]),
     /// A connection whose credentials end soon.
     Expiring(Timestamp),
+    /// A connection that ends, and why.
+    Closing(&'a str),
     /// A page of a room's messages.
     History(&'a RoomId, &'a History),
     /// What was missed: events, next `seq` per room, rooms whose log cannot tell.
@@ -342,6 +200,14 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Whose inbox the event is in.
+    fn inbox_owner(&self) -> Option<&'a UserId> {
+        match &self.event()?.stream {
+            Stream::User(user) => Some(user),
+            Stream::Room(_) => None,
+        }
+    }
+
     fn deleted(&self) -> Option<(&'a MessageId, u64, u64)> {
         match (self.subject, self.fact()) {
             (_, Some(Fact::MessageDeleted { message, number, created_seq, .. })) => {
@@ -408,9 +274,7 @@ impl<'a> Scope<'a> {
                     Field::MessageSenderName => string(&m.sender.name, out),
                     Field::MessageKind => string(&m.kind, out),
                     Field::MessageContent => string(&m.content, out),
-                    Field::MessageMetadata => {
-                        out.extend_from_slice(m.metadata.as_ref()?.as_bytes());
-                    }
+                    Field::MessageMetadata => verbatim(m.metadata.as_ref()?, out),
                     Field::MessageReplyToId => string(m.reply_to.as_ref()?.as_str(), out),
                     Field::MessageClientId => string(m.client_id.as_ref()?, out),
                     Field::MessageEditCount => number(u64::from(m.edit_count), out),
@@ -463,12 +327,18 @@ impl<'a> Scope<'a> {
                 _,
                 Some(Fact::MemberLeft { user, .. } | Fact::MemberRoleChanged { user, .. }),
             ) => string(user.as_str(), out),
+            (Field::MemberUserId, _, Some(Fact::RoomAdded { .. } | Fact::RoomRemoved { .. })) => {
+                string(self.inbox_owner()?.as_str(), out);
+            }
             (Field::UserId | Field::MemberUserId, _, _) => string(self.profile()?.id.as_str(), out),
             (
                 Field::MemberRole,
                 _,
                 Some(Fact::MemberJoined { role, .. } | Fact::MemberRoleChanged { role, .. }),
             ) => string(role.as_str(), out),
+            (Field::MemberRole, _, Some(Fact::MemberInvited { .. })) => {
+                string(Role::Member.as_str(), out);
+            }
             (
                 Field::MemberReason,
                 _,
@@ -500,6 +370,7 @@ impl<'a> Scope<'a> {
             (Field::Now, _) => time_text::json(self.at, out),
             (Field::SessionId, Subject::Ready(sid, _, _)) => string(sid, out),
             (Field::SessionExpiresAt, Subject::Expiring(at)) => time_text::json(at, out),
+            (Field::SessionReason, Subject::Closing(reason)) => string(reason, out),
             (Field::HistoryHasMore, Subject::History(_, h)) => boolean(h.has_older, out),
             (Field::HistorySeq, Subject::History(_, h)) => number(h.head_seq, out),
             (Field::SyncNext, Subject::Sync(_, next, _)) => {
@@ -526,6 +397,12 @@ impl<'a> Scope<'a> {
             (Field::ErrorMessages, Subject::Error(e, _, _)) => {
                 strings(e.violations.iter().map(|v| v.message.as_str()), out);
             }
+            (Field::ErrorMessage, Subject::Error(e, _, _)) if e.violations.is_empty() => {
+                string(&e.text, out);
+            }
+            (Field::ErrorMessage, Subject::Error(e, _, _)) => {
+                strings(e.violations.iter().map(|v| v.message.as_str()), out);
+            }
             (Field::ErrorEvent, Subject::Error(_, event, _)) => string(event, out),
             (Field::ErrorRetryAfterMs, Subject::Error(e, _, _)) => number(e.retry_after_ms?, out),
             (Field::ErrorData, Subject::Error(_, _, data)) => {
@@ -542,6 +419,15 @@ pub fn string(text: &str, out: &mut Vec<u8>) {
     // Writing into a Vec cannot fail.
     if serde_json::to_writer(&mut *out, text).is_err() {
         out.extend_from_slice(b"\"\"");
+    }
+}
+
+/// Appends JSON as the client gave it. Only an import can have stored something else; as a text it
+/// breaks no frame.
+fn verbatim(json: &str, out: &mut Vec<u8>) {
+    match serde_json::from_str::<&RawValue>(json) {
+        Ok(raw) => out.extend_from_slice(raw.get().as_bytes()),
+        Err(_) => string(json, out),
     }
 }
 

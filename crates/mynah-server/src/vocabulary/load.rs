@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use mynah_protocol::socket_io::is_reserved_event;
 use toml_edit::{Document, Item, TableLike, Value};
 
 use super::command::CommandKind;
-use super::field::{FIELDS, Field, Group, List};
+use super::field::Group;
 use super::inbound::{InboundRule, Source};
-use super::template::{Op, Template};
+use super::template::Template;
 use super::{Audience, ErrorRule, OutboundRule, UnknownEvent, Vocabulary};
+
+mod template;
+
+use template::Place;
 
 /// A vocabulary file that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +52,8 @@ const OUTBOUND: &[(&str, &[Group], bool)] = &[
     ("room.opened", &[Group::Room, Group::RoomId], true),
     ("room.history", &[Group::RoomId, Group::History], true),
     ("room.resync", &[Group::Room, Group::RoomId], true),
-    ("session.expiring", &[Group::Session], true),
+    ("session.expiring", &[Group::Expiry], true),
+    ("session.closed", &[Group::Ending], true),
 ];
 
 /// Groups of fields that the acknowledgement of a command may name.
@@ -60,7 +66,7 @@ fn ack_groups(command: CommandKind) -> &'static [Group] {
         CommandKind::LeaveRoom | CommandKind::Typing => &[Group::RoomId],
         CommandKind::InviteMember | CommandKind::KickMember => &[Group::RoomId, Group::Member],
         CommandKind::MarkRead => &[Group::RoomId, Group::Read],
-        CommandKind::QueryPresence => &[Group::Presence],
+        CommandKind::QueryPresence => &[Group::Presences],
         CommandKind::Sync => &[Group::Sync],
         CommandKind::Ping => &[],
     }
@@ -78,27 +84,24 @@ pub fn compile(file: &str, text: &str) -> Result<Vocabulary> {
         VocabularyError { file: file.to_owned(), line, column, problem: error.message().to_owned() }
     })?;
     let root: &dyn TableLike = document.as_table();
-    let reader = Reader { file, text, shapes: table_in(root, "shapes") };
-    reader.known_keys(
-        root,
-        &[
-            "id",
-            "description",
-            "namespaces",
-            "auto_join",
-            "unknown_event",
-            "shapes",
-            "in",
-            "out",
-            "error",
-        ],
-    )?;
-    reader.vocabulary(root)
+    let mut reader = Reader { file, text, shapes: None };
+    reader.known_keys(root, &KEYS)?;
+    reader.shapes = reader.section(root, "shapes")?.map(|shapes| shapes.table);
+    reader.vocabulary(&Section { table: root, key: None })
 }
 
-fn table_in<'a>(table: &'a dyn TableLike, key: &str) -> Option<&'a dyn TableLike> {
-    table.get(key).and_then(Item::as_table_like)
-}
+/// What may stand at the top of a file.
+const KEYS: [&str; 9] = [
+    "id",
+    "description",
+    "namespaces",
+    "auto_join",
+    "unknown_event",
+    "shapes",
+    "in",
+    "out",
+    "error",
+];
 
 fn line_column(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset.min(text.len())).unwrap_or(text);
@@ -113,16 +116,15 @@ struct Reader<'a> {
     shapes: Option<&'a dyn TableLike>,
 }
 
-/// Where in a file something stands, and what may be named there.
-#[derive(Clone, Copy)]
-struct Place<'g> {
-    groups: &'g [Group],
-    event_spelling: bool,
-    depth: u8,
+/// A table and where its name stands.
+struct Section<'a> {
+    table: &'a dyn TableLike,
+    key: Option<Range<usize>>,
 }
 
-/// Shapes may name shapes this deep.
-const SHAPE_DEPTH_MAX: u8 = 8;
+fn key_span(table: &dyn TableLike, key: &str) -> Option<Range<usize>> {
+    table.key(key).and_then(toml_edit::Key::span)
+}
 
 impl<'a> Reader<'a> {
     fn error<T>(&self, span: Option<Range<usize>>, problem: impl Into<String>) -> Result<T> {
@@ -133,7 +135,7 @@ impl<'a> Reader<'a> {
     fn known_keys(&self, table: &dyn TableLike, known: &[&str]) -> Result<()> {
         for (key, item) in table.iter() {
             if !known.contains(&key) {
-                let span = table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
+                let span = key_span(table, key).or_else(|| item.span());
                 return self
                     .error(span, format!("unknown key {key:?}; known here: {}", known.join(", ")));
             }
@@ -148,15 +150,48 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn required(&self, table: &'a dyn TableLike, key: &str) -> Result<&'a Item> {
-        match table.get(key) {
-            Some(item) => Ok(item),
-            None => self.error(None, format!("{key:?} is missing")),
+    /// A member that is a table, if it is there.
+    fn section(&self, table: &'a dyn TableLike, name: &str) -> Result<Option<Section<'a>>> {
+        let Some(item) = table.get(name) else { return Ok(None) };
+        let key = key_span(table, name);
+        match item.as_table_like() {
+            Some(table) => Ok(Some(Section { table, key })),
+            None => self.error(key, format!("{name} must be a table")),
         }
     }
 
-    fn vocabulary(&self, root: &'a dyn TableLike) -> Result<Vocabulary> {
-        let id_item = self.required(root, "id")?;
+    /// The tables of a table, with their names.
+    fn sections(&self, root: &'a dyn TableLike, name: &str) -> Result<Vec<(&'a str, Section<'a>)>> {
+        let Some(Section { table, .. }) = self.section(root, name)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for (name, _) in table.iter() {
+            found.extend(self.section(table, name)?.map(|section| (name, section)));
+        }
+        Ok(found)
+    }
+
+    fn required(&self, section: &Section<'a>, key: &str) -> Result<&'a Item> {
+        match section.table.get(key) {
+            Some(item) => Ok(item),
+            None => self.error(section.key.clone(), format!("{key:?} is missing")),
+        }
+    }
+
+    /// The name of an event for clients.
+    fn event_name(&self, item: &'a Item) -> Result<String> {
+        let name = self.text_of(item, "event")?;
+        if name.is_empty() || is_reserved_event(name) {
+            return self.error(item.span(), format!("{name:?} cannot be an event's name"));
+        }
+        Ok(name.to_owned())
+    }
+
+    fn vocabulary(&self, file: &Section<'a>) -> Result<Vocabulary> {
+        let root = file.table;
+        if let Some(item) = root.get("description") {
+            self.text_of(item, "description")?;
+        }
+        let id_item = self.required(file, "id")?;
         let id = self.text_of(id_item, "id")?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if id.is_empty() || id.len() > 32 || !id.chars().all(plain) {
@@ -164,7 +199,7 @@ impl<'a> Reader<'a> {
         }
         Ok(Vocabulary {
             id: id.to_owned(),
-            namespaces: self.namespaces(root)?,
+            namespaces: self.namespaces(file)?,
             auto_join: match root.get("auto_join") {
                 None => false,
                 Some(item) => match item.as_bool() {
@@ -184,23 +219,27 @@ impl<'a> Reader<'a> {
             },
             inbound: self.inbound(root)?,
             outbound: self.outbound(root)?,
-            error: self.error_rule(root)?,
+            error: self.error_rule(file)?,
         })
     }
 
-    fn namespaces(&self, root: &'a dyn TableLike) -> Result<Vec<String>> {
-        let item = self.required(root, "namespaces")?;
+    fn namespaces(&self, file: &Section<'a>) -> Result<Vec<String>> {
+        let item = self.required(file, "namespaces")?;
         let Some(array) = item.as_array() else {
             return self.error(item.span(), "namespaces must be an array such as [\"/\"]");
         };
-        let mut names = Vec::new();
+        let plain = |c: char| !(c.is_control() || c.is_whitespace() || matches!(c, ',' | '?'));
+        let mut names: Vec<String> = Vec::new();
         for value in array {
-            match value.as_str() {
-                Some(name) if name.starts_with('/') && !name.contains([',', '?']) => {
-                    names.push(name.to_owned());
-                }
-                _ => return self.error(value.span(), "a namespace is a string that starts with /"),
+            let fits = |name: &&str| name.starts_with('/') && name.chars().all(plain);
+            let Some(name) = value.as_str().filter(fits) else {
+                let problem = "a namespace is a string such as \"/chat\", without , ? and spaces";
+                return self.error(value.span(), problem);
+            };
+            if names.iter().any(|known| known == name) {
+                return self.error(value.span(), format!("{name:?} is there twice"));
             }
+            names.push(name.to_owned());
         }
         if names.is_empty() {
             return self.error(item.span(), "at least one namespace is needed");
@@ -210,18 +249,18 @@ impl<'a> Reader<'a> {
 
     fn inbound(&self, root: &'a dyn TableLike) -> Result<HashMap<String, InboundRule>> {
         let mut rules = HashMap::new();
-        let Some(table) = table_in(root, "in") else { return Ok(rules) };
-        for (event, item) in table.iter() {
-            let Some(rule) = item.as_table_like() else {
-                return self.error(item.span(), format!("in.{event} must be a table"));
-            };
-            rules.insert(event.to_owned(), self.inbound_rule(rule)?);
+        for (event, section) in self.sections(root, "in")? {
+            if event.is_empty() || is_reserved_event(event) {
+                return self.error(section.key, format!("clients cannot send an event {event:?}"));
+            }
+            rules.insert(event.to_owned(), self.inbound_rule(&section)?);
         }
         Ok(rules)
     }
 
-    fn inbound_rule(&self, table: &'a dyn TableLike) -> Result<InboundRule> {
-        let command_item = self.required(table, "command")?;
+    fn inbound_rule(&self, section: &Section<'a>) -> Result<InboundRule> {
+        let table = section.table;
+        let command_item = self.required(section, "command")?;
         let name = self.text_of(command_item, "command")?;
         let Some((_, command)) = CommandKind::NAMES.iter().find(|(n, _)| *n == name) else {
             let known: Vec<&str> = CommandKind::NAMES.iter().map(|(n, _)| *n).collect();
@@ -244,7 +283,7 @@ impl<'a> Reader<'a> {
             }
         }
         let groups = ack_groups(*command);
-        let ack = self.template(self.required(table, "ack")?, Place::of(groups))?;
+        let ack = self.template(self.required(section, "ack")?, Place::of(groups))?;
         Ok(InboundRule { command: *command, inputs, ack })
     }
 
@@ -253,6 +292,9 @@ impl<'a> Reader<'a> {
             return self.error(item.span(), "must be a path such as \"$0.roomId\"");
         };
         match value {
+            Value::Array(array) if array.is_empty() => {
+                self.error(value.span(), "at least one path is needed")
+            }
             Value::Array(array) => array.iter().map(|v| self.source(v)).collect(),
             Value::String(_)
             | Value::Boolean(_)
@@ -286,31 +328,27 @@ impl<'a> Reader<'a> {
 
     fn outbound(&self, root: &'a dyn TableLike) -> Result<HashMap<&'static str, OutboundRule>> {
         let mut rules = HashMap::new();
-        let Some(table) = table_in(root, "out") else { return Ok(rules) };
-        for (fact, item) in table.iter() {
-            let span = table.key(fact).and_then(toml_edit::Key::span);
-            let Some((name, groups, is_state)) = OUTBOUND.iter().find(|(n, _, _)| *n == fact)
-            else {
+        for (fact, section) in self.sections(root, "out")? {
+            let found = OUTBOUND.iter().find(|(name, _, _)| *name == fact);
+            let Some((name, groups, is_state)) = found else {
                 let known: Vec<&str> = OUTBOUND.iter().map(|(n, _, _)| *n).collect();
                 let problem = format!("unknown fact {fact:?}; known: {}", known.join(", "));
-                return self.error(span, problem);
+                return self.error(section.key, problem);
             };
-            let Some(rule) = item.as_table_like() else {
-                return self.error(span, format!("out.{fact:?} must be a table"));
-            };
-            rules.insert(*name, self.outbound_rule(rule, groups, *is_state)?);
+            rules.insert(*name, self.outbound_rule(&section, groups, *is_state)?);
         }
         Ok(rules)
     }
 
     fn outbound_rule(
         &self,
-        table: &'a dyn TableLike,
+        section: &Section<'a>,
         groups: &[Group],
         is_state: bool,
     ) -> Result<OutboundRule> {
+        let table = section.table;
         self.known_keys(table, &["event", "audience", "args"])?;
-        let event = self.text_of(self.required(table, "event")?, "event")?.to_owned();
+        let event = self.event_name(self.required(section, "event")?)?;
         let audience = match table.get("audience") {
             None => Audience::Room,
             Some(item) => match item.as_str() {
@@ -323,7 +361,7 @@ impl<'a> Reader<'a> {
                 _ => return self.error(item.span(), "audience must be room or others"),
             },
         };
-        let args = self.required(table, "args")?;
+        let args = self.required(section, "args")?;
         let Some(array) = args.as_array() else {
             return self.error(args.span(), "args must be an array of templates");
         };
@@ -332,226 +370,22 @@ impl<'a> Reader<'a> {
         Ok(OutboundRule { event, audience, arguments: arguments.collect::<Result<_>>()? })
     }
 
-    fn error_rule(&self, root: &'a dyn TableLike) -> Result<ErrorRule> {
-        let Some(table) = table_in(root, "error") else {
+    fn error_rule(&self, file: &Section<'a>) -> Result<ErrorRule> {
+        let Some(section) = self.section(file.table, "error")? else {
             return self.error(None, "the table [error] is missing");
         };
+        let table = section.table;
         self.known_keys(table, &["ack", "event", "arg"])?;
         let place = Place::of(&[Group::Error]);
-        let ack = self.template(self.required(table, "ack")?, place)?;
-        let event = match table.get("event") {
-            None => None,
-            Some(item) => {
-                let name = self.text_of(item, "event")?.to_owned();
-                Some((name, self.template(self.required(table, "arg")?, place)?))
+        let ack = self.template(self.required(&section, "ack")?, place)?;
+        let event = match (table.get("event"), table.get("arg")) {
+            (None, None) => None,
+            (None, Some(_)) => return self.error(key_span(table, "arg"), "\"event\" is missing"),
+            (Some(item), _) => {
+                let name = self.event_name(item)?;
+                Some((name, self.template(self.required(&section, "arg")?, place)?))
             }
         };
         Ok(ErrorRule { ack, event })
     }
-
-    fn template(&self, item: &Item, place: Place<'_>) -> Result<Template> {
-        self.item(item, place).map(Template::new)
-    }
-
-    fn item(&self, item: &Item, place: Place<'_>) -> Result<Vec<Op>> {
-        if let Some(value) = item.as_value() {
-            return self.value(value, place);
-        }
-        match item.as_table_like() {
-            Some(table) => self.object(table, item.span(), place),
-            None => self.error(item.span(), "must be a value"),
-        }
-    }
-
-    fn value(&self, value: &Value, place: Place<'_>) -> Result<Vec<Op>> {
-        match value {
-            Value::String(text) => self.text_value(text.value(), value.span(), place),
-            Value::Integer(n) => Ok(vec![literal(n.value().to_string())]),
-            Value::Float(n) => Ok(vec![literal(n.value().to_string())]),
-            Value::Boolean(b) => Ok(vec![literal(b.value().to_string())]),
-            Value::Datetime(_) => self.error(value.span(), "write times as strings"),
-            Value::Array(array) => {
-                let mut ops = vec![literal("[")];
-                for (i, entry) in array.iter().enumerate() {
-                    if i > 0 {
-                        ops.push(literal(","));
-                    }
-                    ops.extend(self.value(entry, place)?);
-                }
-                ops.push(literal("]"));
-                Ok(ops)
-            }
-            Value::InlineTable(table) => self.object(table, value.span(), place),
-        }
-    }
-
-    fn text_value(
-        &self,
-        text: &str,
-        span: Option<Range<usize>>,
-        place: Place<'_>,
-    ) -> Result<Vec<Op>> {
-        if let Some(rest) = text.strip_prefix('$').filter(|rest| !rest.starts_with('$')) {
-            return match rest {
-                "event" if place.event_spelling => Ok(vec![Op::EventArgument]),
-                "event.name" if place.event_spelling => Ok(vec![Op::EventName]),
-                _ => Ok(vec![Op::Value(self.field(rest, span, place)?)]),
-            };
-        }
-        if let Some(name) = text.strip_prefix('@').filter(|rest| !rest.starts_with('@')) {
-            return self.shape(name, span, place);
-        }
-        let plain = if text.starts_with("$$") || text.starts_with("@@") {
-            text.get(1..).unwrap_or("")
-        } else {
-            text
-        };
-        Ok(vec![literal(json_string(plain))])
-    }
-
-    fn shape(&self, name: &str, span: Option<Range<usize>>, place: Place<'_>) -> Result<Vec<Op>> {
-        if place.depth >= SHAPE_DEPTH_MAX {
-            return self.error(span, format!("shape {name:?} contains itself"));
-        }
-        match self.shapes.and_then(|shapes| shapes.get(name)) {
-            Some(item) => self.item(item, Place { depth: place.depth + 1, ..place }),
-            None => self.error(span, format!("there is no shape {name:?} under [shapes]")),
-        }
-    }
-
-    fn field(&self, name: &str, span: Option<Range<usize>>, place: Place<'_>) -> Result<Field> {
-        let Some((_, field, group)) = FIELDS.iter().find(|(n, _, _)| *n == name) else {
-            return self.error(span, format!("unknown field ${name}"));
-        };
-        if *group == Group::Always || place.groups.contains(group) {
-            return Ok(*field);
-        }
-        let here = |g: &Group| place.groups.contains(g) || *g == Group::Always;
-        let known: Vec<&str> = FIELDS.iter().filter(|f| here(&f.2)).map(|f| f.0).collect();
-        self.error(span, format!("${name} is not known here; known: {}", known.join(", ")))
-    }
-
-    fn object(
-        &self,
-        table: &dyn TableLike,
-        span: Option<Range<usize>>,
-        place: Place<'_>,
-    ) -> Result<Vec<Op>> {
-        if let Some(list) = table.get("$each") {
-            return self.each(list, table, place);
-        }
-        if let Some(field) = table.get("$map") {
-            return self.map(field, table, place);
-        }
-        let mut members = Vec::new();
-        self.collect_members(table, place.depth, &mut members)?;
-        let (optional, always): (Vec<_>, Vec<_>) =
-            members.into_iter().partition(|(key, _)| key.ends_with('?'));
-        if always.is_empty() && !optional.is_empty() {
-            return self.error(span, "an object needs a member that is always there");
-        }
-        let mut ops = vec![literal("{")];
-        for (i, (key, item)) in always.into_iter().enumerate() {
-            let comma = if i > 0 { "," } else { "" };
-            ops.push(literal(format!("{comma}{}:", json_string(key))));
-            ops.extend(self.item(item, place)?);
-        }
-        for (key, item) in optional {
-            let name = key.trim_end_matches('?');
-            ops.push(self.optional_member(name, item, place)?);
-        }
-        ops.push(literal("}"));
-        Ok(ops)
-    }
-
-    /// Members of an object, those of the shape named by `$with` first.
-    fn collect_members<'t>(
-        &self,
-        table: &'t dyn TableLike,
-        depth: u8,
-        members: &mut Vec<(&'t str, &'t Item)>,
-    ) -> Result<()>
-    where
-        'a: 't,
-    {
-        if let Some(with) = table.get("$with") {
-            let name = with.as_str().and_then(|text| text.strip_prefix('@')).unwrap_or("");
-            let shape = self.shapes.and_then(|shapes| shapes.get(name)?.as_table_like());
-            match shape {
-                Some(shape) if depth < SHAPE_DEPTH_MAX => {
-                    self.collect_members(shape, depth + 1, members)?;
-                }
-                Some(_) => {
-                    return self.error(with.span(), format!("shape {name:?} contains itself"));
-                }
-                None => {
-                    let problem = format!("$with must name an object under [shapes], not {name:?}");
-                    return self.error(with.span(), problem);
-                }
-            }
-        }
-        members.extend(table.iter().filter(|(key, _)| *key != "$with"));
-        Ok(())
-    }
-
-    fn optional_member(&self, name: &str, item: &Item, place: Place<'_>) -> Result<Op> {
-        let key = format!(",{}:", json_string(name)).into_bytes().into();
-        let ops = self.item(item, place)?;
-        if let [Op::Value(field)] = ops.as_slice() {
-            return Ok(Op::Member { key, field: *field });
-        }
-        let template = Template::new(ops);
-        let mut when = None;
-        template.fields(&mut |field| {
-            when.get_or_insert(field);
-        });
-        match when {
-            Some(when) => Ok(Op::MemberIf { key, when, template }),
-            None => self.error(item.span(), format!("{name}? is always there: drop the ?")),
-        }
-    }
-
-    fn each(&self, list: &Item, table: &dyn TableLike, place: Place<'_>) -> Result<Vec<Op>> {
-        self.known_keys(table, &["$each", "$as"])?;
-        let name = list.as_str().unwrap_or("");
-        let found = List::NAMES.iter().find(|(n, _, _, _)| *n == name);
-        let Some((_, kind, _, entry)) = found.filter(|(_, _, g, _)| place.groups.contains(g))
-        else {
-            return self.error(list.span(), format!("there is no list {name:?} here"));
-        };
-        let Some(entry_template) = table.get("$as") else {
-            return self.error(list.span(), "$each needs $as, the template of an entry");
-        };
-        let mut groups = entry.to_vec();
-        groups.push(Group::RoomId);
-        let event_spelling = *kind == List::SyncEvents;
-        let place = Place { groups: &groups, event_spelling, depth: place.depth };
-        let template = self.template(entry_template, place)?;
-        Ok(vec![Op::Each { list: *kind, template }])
-    }
-
-    fn map(&self, field: &Item, table: &dyn TableLike, place: Place<'_>) -> Result<Vec<Op>> {
-        let name = field.as_str().unwrap_or("");
-        let field = self.field(name.trim_start_matches('$'), field.span(), place)?;
-        let mut words = Vec::new();
-        for (from, to) in table.iter().filter(|(key, _)| *key != "$map") {
-            let to = self.text_of(to, "the other word")?;
-            words.push((from.to_owned(), json_string(to).into_bytes().into()));
-        }
-        Ok(vec![Op::Map { field, words }])
-    }
-}
-
-impl<'g> Place<'g> {
-    fn of(groups: &'g [Group]) -> Self {
-        Self { groups, event_spelling: false, depth: 0 }
-    }
-}
-
-fn literal(text: impl Into<String>) -> Op {
-    Op::Literal(text.into().into_bytes().into())
-}
-
-fn json_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
 }

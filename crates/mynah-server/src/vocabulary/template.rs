@@ -5,9 +5,9 @@
 //! * a string `@shape` by the named shape of the same file,
 //! * a key that ends in `?` is left out when its value is a field without value,
 //! * `{ "$each" = "list", "$as" = <template> }` renders a template for each entry of a list,
-//! * `{ "$with" = "@shape", … }` starts with the members of a shape,
+//! * `{ "$with" = "@shape", … }` starts with the members of a shape; own ones of a name replace them,
 //! * `{ "$map" = "field", word = "WORD", … }` translates a word,
-//! * everything else is literal. `$$` and `@@` start a literal `$` or `@`.
+//! * everything else is literal. `$$` and `@@` start a literal `$` or `@`, `$$` also in a key.
 
 use super::field::{Field, List, Scope};
 
