@@ -197,3 +197,6 @@ impl Vocabularies {
         self.all.iter()
     }
 }
+
+#[cfg(test)]
+mod tests;
