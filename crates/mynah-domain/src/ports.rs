@@ -8,8 +8,8 @@
 //!   them; a refusal writes nothing.
 //! * `seq`, `number` and `pos` are allotted inside the transaction: gap-free per stream and room, and
 //!   ascending in commit order for `pos`.
-//! * After the commit, and before the callers are answered, the new events go to the
-//!   [`CommitListener`] in commit order.
+//! * After the commit the new events go to the [`CommitListener`] in commit order, and with them the
+//!   callers' answers: whoever delivers the events lets the callers go on afterwards.
 
 use async_trait::async_trait;
 
@@ -380,8 +380,34 @@ pub trait JournalStore: Send + Sync {
 /// Called on the committer's thread: hand the events over and return; blocking here delays the next
 /// commit (which is the back-pressure wanted when delivery cannot keep up).
 pub trait CommitListener: Send + Sync {
-    /// The events of one commit, ascending by `pos`.
-    fn committed(&self, events: Vec<Event>);
+    /// One commit. The callers whose writes it holds are answered when it is dropped, at the latest.
+    fn committed(&self, commit: Commit);
+}
+
+/// What one commit brought.
+pub struct Commit {
+    events: Vec<Event>,
+    answers: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Commit {
+    /// The events of one commit, ascending by `pos`, and what lets its callers go on.
+    pub fn new(events: Vec<Event>, answers: impl FnOnce() + Send + 'static) -> Self {
+        Self { events, answers: Some(Box::new(answers)) }
+    }
+
+    /// The events; the callers still wait.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+}
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        if let Some(answer) = self.answers.take() {
+            answer();
+        }
+    }
 }
 
 /// Hashes and checks passwords in a bounded pool.

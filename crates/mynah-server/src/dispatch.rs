@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mynah_domain::event::{Event, Fact, Stream};
-use mynah_domain::ports::CommitListener;
+use mynah_domain::ports::{Commit, CommitListener};
 use mynah_domain::{TenantId, UserId};
 use mynah_hub::{Class, Hub, LazyFrames, Publication, Topic};
 use tokio::sync::{mpsc, watch};
@@ -17,17 +17,17 @@ use crate::vocabulary::field::Subject;
 const COMMITS_MAX: usize = 256;
 
 /// The committer's side: hands commits over, in order.
-pub struct CommitQueue(mpsc::Sender<Vec<Event>>);
+pub struct CommitQueue(mpsc::Sender<Commit>);
 
 impl CommitListener for CommitQueue {
-    fn committed(&self, events: Vec<Event>) {
-        // Fails only while the process ends; the journal has the events.
-        drop(self.0.blocking_send(events));
+    fn committed(&self, commit: Commit) {
+        // Fails only while the process ends; the journal has the events, and dropping the commit answers.
+        drop(self.0.blocking_send(commit));
     }
 }
 
 /// A queue from the committer to the dispatcher.
-pub fn commit_queue() -> (Arc<CommitQueue>, mpsc::Receiver<Vec<Event>>) {
+pub fn commit_queue() -> (Arc<CommitQueue>, mpsc::Receiver<Commit>) {
     let (sender, receiver) = mpsc::channel(COMMITS_MAX);
     (Arc::new(CommitQueue(sender)), receiver)
 }
@@ -46,12 +46,15 @@ pub struct Dispatcher {
 
 impl Dispatcher {
     /// Runs until the committer is gone.
-    pub async fn run(self, mut commits: mpsc::Receiver<Vec<Event>>) {
-        while let Some(events) = commits.recv().await {
+    pub async fn run(self, mut commits: mpsc::Receiver<Commit>) {
+        while let Some(mut commit) = commits.recv().await {
+            let events = commit.take_events();
             let last = events.last().map(|event| event.pos);
             for event in events {
                 self.deliver(Arc::new(event)).await;
             }
+            // Publications are on their way: the callers' acknowledgements join them in one write.
+            drop(commit);
             if let Some(pos) = last {
                 self.head.send_replace(pos);
             }

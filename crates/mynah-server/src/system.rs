@@ -1,5 +1,6 @@
 //! The outside world's time and randomness, as adapters of the domain's ports.
 
+use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -18,11 +19,27 @@ impl Clock for SystemClock {
     }
 }
 
+thread_local! {
+    /// Random bytes of the operating system, fetched in larger pieces; used ones are gone from the end.
+    static POOL: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes fetched from the operating system at once.
+const POOL_BYTES: usize = 1_024;
+
 /// Random bytes of the operating system.
 fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0_u8; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-    bytes
+    POOL.with_borrow_mut(|pool| {
+        if pool.len() < N {
+            pool.resize(POOL_BYTES, 0);
+            getrandom::fill(pool).expect("the operating system gives random bytes");
+        }
+        let mut bytes = [0_u8; N];
+        for (to, from) in bytes.iter_mut().zip(pool.drain(pool.len() - N..)) {
+            *to = from;
+        }
+        bytes
+    })
 }
 
 /// An Engine.IO session id: 20 URL-safe characters of 15 random bytes. A secret.

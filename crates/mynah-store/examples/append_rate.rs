@@ -13,7 +13,7 @@ use mynah_domain::account::NewAccount;
 use mynah_domain::event::Event;
 use mynah_domain::message::{Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
-use mynah_domain::ports::{AccountStore, CommitListener, MessageStore, RoomStore};
+use mynah_domain::ports::{AccountStore, Commit, CommitListener, MessageStore, RoomStore};
 use mynah_domain::room::{NewRoom, RoomKind, Visibility};
 use mynah_domain::{MessageId, RoomId, TenantId, Timestamp, UserId};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
@@ -25,7 +25,7 @@ const LASTS: Duration = Duration::from_secs(8);
 struct Deaf;
 
 impl CommitListener for Deaf {
-    fn committed(&self, _events: Vec<Event>) {}
+    fn committed(&self, _commit: Commit) {}
 }
 
 fn main() {

@@ -7,7 +7,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::Event;
 use mynah_domain::message::{Anchor, Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
-use mynah_domain::ports::{CommitListener, MessageStore, StoreError};
+use mynah_domain::ports::{Commit, CommitListener, MessageStore, StoreError};
 use mynah_domain::{MessageId, RoomId, Timestamp};
 use mynah_store::sqlite::{FILE_NAME, OpenError, SqliteOptions, SqliteStore};
 use mynah_testkit::Recorder;
@@ -238,7 +238,8 @@ struct Gate {
 }
 
 impl CommitListener for Gate {
-    fn committed(&self, events: Vec<Event>) {
+    fn committed(&self, mut commit: Commit) {
+        let events = commit.take_events();
         self.commits.lock().push(events.len());
         drop(self.held.lock());
     }
@@ -347,7 +348,7 @@ async fn one_faulty_write_of_a_batch_fails_alone() {
 struct Faint(Mutex<bool>);
 
 impl CommitListener for Faint {
-    fn committed(&self, _events: Vec<Event>) {
+    fn committed(&self, _commit: Commit) {
         let first = !std::mem::replace(&mut *self.0.lock(), true);
         assert!(!first, "a panic on purpose");
     }

@@ -17,7 +17,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{Message, Revision};
 use mynah_domain::permission::{Access, Actor, Denied, Guard};
-use mynah_domain::ports::CommitListener;
+use mynah_domain::ports::{Commit, CommitListener};
 use mynah_domain::room::{MemberState, Membership, Profile, Room};
 use mynah_domain::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -91,7 +91,7 @@ impl MemoryStore {
         let news: Vec<Event> = state.log.iter().skip(state.told).cloned().collect();
         state.told = state.log.len();
         if !news.is_empty() {
-            self.listener.committed(news);
+            self.listener.committed(Commit::new(news, || {}));
         }
         done
     }

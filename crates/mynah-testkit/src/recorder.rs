@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mynah_domain::event::Event;
-use mynah_domain::ports::CommitListener;
+use mynah_domain::ports::{Commit, CommitListener};
 use parking_lot::Mutex;
 
 /// Keeps every event it hears, commit by commit.
@@ -28,7 +28,7 @@ impl Recorder {
 }
 
 impl CommitListener for Recorder {
-    fn committed(&self, events: Vec<Event>) {
-        self.0.lock().push(events);
+    fn committed(&self, mut commit: Commit) {
+        self.0.lock().push(commit.take_events());
     }
 }

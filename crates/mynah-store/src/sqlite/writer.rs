@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mynah_domain::ports::{CommitListener, StoreError};
+use mynah_domain::ports::{Commit, CommitListener, StoreError};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -210,7 +210,7 @@ const REST: std::ops::RangeInclusive<u32> = 32..=8_192;
 
 impl Pace {
     fn new(gather: Duration) -> Self {
-        Self { gather, begun: Instant::now() - gather, rest: 0, next_rest: *REST.start() }
+        Self { gather, begun: Instant::now(), rest: 0, next_rest: *REST.start() }
     }
 
     /// Until when to wait for more; `None` to go ahead.
@@ -274,18 +274,12 @@ pub(super) fn run(
         queue.counters.last_batch.store(size, Ordering::Relaxed);
         queue.counters.largest_batch.fetch_max(size, Ordering::Relaxed);
         queue.counters.writes.fetch_add(size, Ordering::Relaxed);
-        if work(&mut tx, &mut batch, queue, listener).is_err() {
-            for job in batch.drain(..) {
-                let mut job = [job];
-                if let Err(error) = work(&mut tx, &mut job, queue, listener) {
-                    let [job] = &mut job;
-                    job.fail(error);
-                }
-                let [job] = job;
-                job.answer();
+        let jobs = std::mem::take(&mut batch);
+        for job in work(&mut tx, jobs, queue, listener).err().into_iter().flatten() {
+            if let Err(failed) = work(&mut tx, vec![job], queue, listener) {
+                failed.into_iter().for_each(Job::answer);
             }
         }
-        batch.drain(..).for_each(Job::answer);
         tx.trim();
         batches += 1;
         if batches.is_multiple_of(LOG_LOOK) && log_bytes(conn) > LOG_BYTES_MAX {
@@ -295,38 +289,41 @@ pub(super) fn run(
     fold_log(conn);
 }
 
-/// Runs jobs as one transaction. On an error that a single job caused nothing is stored and the jobs
-/// can be run again; a commit that fails is every job's outcome.
+/// Runs jobs as one transaction and answers them; the listener has the events first. On an error that a
+/// single job caused nothing is stored and the jobs come back, failed, to be run again one by one; a
+/// commit that fails is every job's outcome.
 fn work(
     tx: &mut Tx<'_>,
-    jobs: &mut [Box<dyn Job>],
+    mut jobs: Vec<Box<dyn Job>>,
     queue: &WriteQueue,
     listener: &Arc<dyn CommitListener>,
-) -> Result<(), StoreError> {
-    let done = catch_unwind(AssertUnwindSafe(|| fill(tx, jobs)))
+) -> Result<(), Vec<Box<dyn Job>>> {
+    let done = catch_unwind(AssertUnwindSafe(|| fill(tx, &mut jobs)))
         .unwrap_or_else(|_| Err(StoreError::Unavailable("a write panicked".into())));
     if let Err(error) = done {
         tracing::error!(%error, jobs = jobs.len(), "a write failed and was rolled back");
         roll_back(tx);
-        return Err(error);
+        jobs.iter_mut().for_each(|job| job.fail(error.clone()));
+        return Err(jobs);
     }
     if let Err(error) = tx.conn.execute_batch("COMMIT") {
         tracing::error!(%error, jobs = jobs.len(), "a commit failed");
         queue.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
         roll_back(tx);
         let error = store_error(&error);
-        for job in jobs {
-            job.fail(error.clone());
-        }
+        jobs.iter_mut().for_each(|job| job.fail(error.clone()));
+        jobs.into_iter().for_each(Job::answer);
         return Ok(());
     }
     queue.counters.commits.fetch_add(1, Ordering::Relaxed);
     let events = tx.take_events();
-    if !events.is_empty() {
-        let heard = catch_unwind(AssertUnwindSafe(|| listener.committed(events)));
-        if heard.is_err() {
-            tracing::error!("the commit listener panicked; its events were not passed on");
-        }
+    if events.is_empty() {
+        jobs.into_iter().for_each(Job::answer);
+        return Ok(());
+    }
+    let commit = Commit::new(events, move || jobs.into_iter().for_each(Job::answer));
+    if catch_unwind(AssertUnwindSafe(|| listener.committed(commit))).is_err() {
+        tracing::error!("the commit listener panicked; its events were not passed on");
     }
     Ok(())
 }
