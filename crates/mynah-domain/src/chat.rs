@@ -441,7 +441,7 @@ impl Chat {
         self.ports.messages.readers(Guard::new(actor, Operation::ReadHistory), id).await
     }
 
-    /// What a room's member missed after `after_seq`.
+    /// What a room's member missed after `after_seq`, at most `limit` events and [`CATCH_UP_MAX`].
     ///
     /// # Errors
     /// [`ChatError::Denied`], [`ChatError::Store`].
@@ -450,9 +450,11 @@ impl Chat {
         actor: &Actor,
         room: &RoomId,
         after_seq: u64,
+        limit: u32,
     ) -> Result<CatchUp, ChatError> {
         let guard = Guard::new(actor, Operation::ReadHistory);
-        self.ports.journal.room_events(guard, room, after_seq, CATCH_UP_MAX).await
+        let limit = limit.min(CATCH_UP_MAX);
+        self.ports.journal.room_events(guard, room, after_seq, limit).await
     }
 
     /// What a user missed of the inbox after `after_seq`.

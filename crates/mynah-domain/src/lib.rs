@@ -23,6 +23,7 @@ pub mod page;
 pub mod permission;
 pub mod ports;
 pub mod presence;
+pub mod profile;
 pub mod room;
 pub mod text;
 pub mod time;

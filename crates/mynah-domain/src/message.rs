@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::room::{Profile, RoomKind};
+use crate::profile::Profile;
 use crate::{MessageId, RoomId, TenantId, Timestamp, UserId};
 
 /// Longest message text by default, in characters.
@@ -29,8 +29,6 @@ pub struct Message {
     pub tenant: TenantId,
     /// Its room.
     pub room: RoomId,
-    /// Kind of that room.
-    pub room_kind: RoomKind,
     /// `seq` of its creation.
     pub seq: u64,
     /// Its number in the room: 1, 2, 3 …

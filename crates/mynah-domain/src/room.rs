@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::message::Message;
+pub use crate::profile::Profile;
 use crate::{RoomId, TenantId, Timestamp, UserId};
 
 /// Longest room name, in characters.
@@ -137,17 +138,6 @@ pub struct Membership {
     pub last_read_number: u64,
     /// When the read cursor last moved.
     pub last_read_at: Option<Timestamp>,
-}
-
-/// What others see of a user beside a message or membership.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
-    /// The user.
-    pub id: UserId,
-    /// Unique short name.
-    pub username: String,
-    /// Display name.
-    pub name: String,
 }
 
 /// A membership with the profile of its user, for member lists.

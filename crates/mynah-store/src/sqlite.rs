@@ -66,7 +66,7 @@ impl Default for SqliteOptions {
             write_queue_max: 16_384,
             read_queue_max: 16_384,
             batch_max: 1_024,
-            gather: Duration::from_millis(2),
+            gather: Duration::from_millis(5),
             pages_max: None,
         }
     }

@@ -59,7 +59,6 @@ fn draft_message(room: &Room, sender: &Who, new: &NewMessage) -> Message {
         id: new.id.clone(),
         tenant: room.tenant.clone(),
         room: room.id.clone(),
-        room_kind: room.kind,
         seq: room.last_seq + 1,
         number: room.last_number + 1,
         sender: sender.profile.clone(),

@@ -210,7 +210,6 @@ pub(super) fn message(row: &Row<'_>, room: Option<&Room>) -> Result<MessageRow, 
         id: MessageId::trusted(text(row, 1)?),
         tenant: room.map_or_else(TenantId::single, |r| r.tenant.clone()),
         room: room.map_or_else(|| RoomId::trusted(""), |r| r.id.clone()),
-        room_kind: room.map_or(RoomKind::Group, |r| r.kind),
         seq: count(row, 2)?,
         number: count(row, 3)?,
         sender: profile(row, 13)?,
@@ -231,7 +230,6 @@ pub(super) fn message(row: &Row<'_>, room: Option<&Room>) -> Result<MessageRow, 
 pub(super) fn place(message: &mut Message, room: &Room) {
     message.tenant = room.tenant.clone();
     message.room = room.id.clone();
-    message.room_kind = room.kind;
 }
 
 pub(super) fn user_by_id(

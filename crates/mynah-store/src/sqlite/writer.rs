@@ -303,7 +303,9 @@ fn work(
     if let Err(error) = done {
         tracing::error!(%error, jobs = jobs.len(), "a write failed and was rolled back");
         roll_back(tx);
-        jobs.iter_mut().for_each(|job| job.fail(error.clone()));
+        for job in &mut jobs {
+            job.fail(error.clone());
+        }
         return Err(jobs);
     }
     if let Err(error) = tx.conn.execute_batch("COMMIT") {
@@ -311,7 +313,9 @@ fn work(
         queue.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
         roll_back(tx);
         let error = store_error(&error);
-        jobs.iter_mut().for_each(|job| job.fail(error.clone()));
+        for job in &mut jobs {
+            job.fail(error.clone());
+        }
         jobs.into_iter().for_each(Job::answer);
         return Ok(());
     }
@@ -358,5 +362,43 @@ fn fold_log(conn: &Connection) {
     });
     if let Err(error) = folded.and_then(|_| wait(super::connect::BUSY_TIMEOUT_MS)) {
         tracing::warn!(%error, "the write-ahead log could not be folded in");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATHER: Duration = Duration::from_hours(1);
+
+    #[test]
+    fn the_first_write_after_a_pause_is_not_held_up() {
+        let mut pace = Pace::new(Duration::ZERO);
+        assert_eq!(pace.gathers_until(1), None, "the last commit began long ago");
+    }
+
+    #[test]
+    fn gathering_goes_on_while_it_pays_and_rests_ever_longer_while_it_does_not() {
+        let mut pace = Pace::new(GATHER);
+        for _ in 0..3 {
+            assert!(pace.gathers_until(1).is_some());
+            pace.gathered(GAIN_MIN);
+        }
+        for rest in [32, 64, 128] {
+            assert!(pace.gathers_until(1).is_some());
+            pace.gathered(0);
+            for _ in 0..rest {
+                assert_eq!(pace.gathers_until(1), None, "a lone sender never waits");
+            }
+        }
+        assert!(pace.gathers_until(1).is_some());
+        pace.gathered(GAIN_MIN);
+        assert!(pace.gathers_until(1).is_some(), "load is back");
+    }
+
+    #[test]
+    fn a_full_batch_waits_for_nothing() {
+        let mut pace = Pace::new(GATHER);
+        assert_eq!(pace.gathers_until(GATHERED_ENOUGH), None);
     }
 }

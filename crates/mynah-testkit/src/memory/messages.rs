@@ -156,7 +156,6 @@ impl State {
             id: new.id,
             tenant: place.room.tenant.clone(),
             room: new.room.clone(),
-            room_kind: place.room.kind,
             seq: place.room.last_seq + 1,
             number: place.room.last_number + 1,
             sender: sender.clone(),
