@@ -65,6 +65,8 @@ pub(crate) struct Topics {
     subscriptions: Arena<Subscription>,
     /// (session, topic, dialect) → subscription, for sessions with many.
     wide: HashMap<(u32, u32, Dialect), u32>,
+    /// What the walk under way comes to next; see [`Topics::begin_walk`].
+    walk: u32,
 }
 
 impl Topics {
@@ -74,6 +76,7 @@ impl Topics {
             topics: Arena::new(),
             subscriptions: Arena::new(),
             wide: HashMap::new(),
+            walk: NIL,
         }
     }
 
@@ -87,6 +90,20 @@ impl Topics {
 
     pub(crate) fn find(&self, name: &Topic) -> Option<u32> {
         self.names.get(name).copied()
+    }
+
+    /// Begins a walk over a topic's members; one before it is over. Whatever is removed meanwhile,
+    /// [`Topics::walk_on`] meets each member that is still there once, and none that is added.
+    pub(crate) fn begin_walk(&mut self, topic: u32) {
+        self.walk = self.first_member(topic);
+    }
+
+    /// The next member of the walk and its index.
+    pub(crate) fn walk_on(&mut self) -> Option<(u32, &mut Subscription)> {
+        let index = self.walk;
+        let subscription = self.subscriptions.get_mut(index)?;
+        self.walk = subscription.next_member;
+        Some((index, subscription))
     }
 
     /// The first subscription of a topic, or [`NIL`].
@@ -170,6 +187,9 @@ impl Topics {
     /// Removes a subscription and, with its last one, the topic. Returns what was held back.
     pub(crate) fn remove(&mut self, list: &mut TopicList, subscription: u32) -> Option<FrameList> {
         let gone = self.subscriptions.remove(subscription)?;
+        if self.walk == subscription {
+            self.walk = gone.next_member;
+        }
         if list.len > WALKED_MAX {
             self.wide.remove(&(gone.session, gone.topic, gone.dialect));
         }
@@ -259,6 +279,30 @@ mod tests {
         topics.remove(&mut lists[2], added[2]);
         assert_eq!(members(&topics, "room"), [] as [u32; 0]);
         assert_eq!((topics.len(), topics.subscriptions()), (0, 0));
+    }
+
+    #[test]
+    fn a_walk_outlives_the_members_it_has_met_and_those_it_has_not() {
+        let mut topics = Topics::new();
+        let mut lists = [TopicList::EMPTY; 6];
+        let name = Topic::new("room");
+        let added: Vec<u32> = (0..5)
+            .map(|session| topics.add(session, &mut lists[session as usize], (&name, Dialect(0))))
+            .collect();
+        topics.begin_walk(topics.find(&name).unwrap());
+        let mut met = Vec::new();
+        while let Some(session) = topics.walk_on().map(|(_, subscription)| subscription.session) {
+            met.push(session);
+            if session == 3 {
+                // Itself, the next and the one after; the newcomer takes a freed place.
+                for gone in [3, 2, 1] {
+                    topics.remove(&mut lists[gone], added[gone]);
+                }
+                topics.add(5, &mut lists[5], (&name, Dialect(0)));
+            }
+        }
+        assert_eq!(met, [4, 3, 0]);
+        assert_eq!(members(&topics, "room"), [0, 4, 5]);
     }
 
     #[test]

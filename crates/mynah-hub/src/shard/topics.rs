@@ -107,9 +107,8 @@ impl<S: Socket> Shard<S> {
     /// Ends every session of a topic except one.
     pub fn close_topic(&mut self, topic: &Topic, close: &CloseEach, except: Option<SessionId>) {
         let Some(topic) = self.topics.find(topic) else { return };
-        let mut index = self.topics.first_member(topic);
-        while let Some(subscription) = self.topics.get_mut(index) {
-            index = subscription.next_member();
+        self.topics.begin_walk(topic);
+        while let Some((_, subscription)) = self.topics.walk_on() {
             let slot = subscription.session;
             let id = self.id_of(slot);
             if except != Some(id) {

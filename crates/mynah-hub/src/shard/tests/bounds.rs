@@ -279,6 +279,23 @@ fn close_topic_spares_the_exception() {
 }
 
 #[test]
+fn close_topic_ends_all_though_one_hears_the_topic_in_two_dialects() {
+    let mut house = House::plain();
+    let topic = Topic::new("user:ann");
+    let (_, before) = house.subscribed(ALL, "user:ann");
+    let (both, socket) = house.subscribed(ALL, "user:ann");
+    house.shard.subscribe(both, Dialect(1), &topic, Start::Live);
+    let (_, after) = house.subscribed(ALL, "user:ann");
+    let last = Some(LazyFrames::new(|_| Some(frame("bye"))));
+    let close = CloseEach { reason: CloseReason::Named("logout"), last };
+    house.shard.close_topic(&topic, &close, None);
+    for socket in [before, socket, after] {
+        assert_eq!((socket.text(), socket.shutdowns()), ("<bye>".into(), HALF.into()));
+    }
+    assert_eq!((house.stats().topics, house.stats().closed), (0, 3));
+}
+
+#[test]
 fn the_numbers_of_sessions_and_subscriptions_are_bounded() {
     let limits = Limits { sessions_max: 1, subscriptions_max: 2, ..Limits::default() };
     let mut house = House::new(limits, with_farewell());
