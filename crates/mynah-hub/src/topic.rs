@@ -30,11 +30,6 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// The next subscription of the same topic.
-    pub(crate) fn next_member(&self) -> u32 {
-        self.next_member
-    }
-
     /// The next subscription of the same session.
     pub(crate) fn next_topic(&self) -> u32 {
         self.next_topic
@@ -107,7 +102,7 @@ impl Topics {
     }
 
     /// The first subscription of a topic, or [`NIL`].
-    pub(crate) fn first_member(&self, topic: u32) -> u32 {
+    fn first_member(&self, topic: u32) -> u32 {
         self.topics.get(topic).map_or(NIL, |topic| topic.first)
     }
 

@@ -1,7 +1,7 @@
 //! Subscribing, publishing, holding back and releasing.
 
 use super::{
-    Amount, CloseEach, CloseReason, Dialect, FrameList, NIL, Publication, Queued, SessionId, Shard,
+    Amount, CloseEach, CloseReason, Dialect, FrameList, Publication, Queued, SessionId, Shard,
     Socket, Start, Topic,
 };
 
@@ -80,12 +80,9 @@ impl<S: Socket> Shard<S> {
     pub fn publish(&mut self, publication: &Publication) {
         self.stats.publications += 1;
         let Some(topic) = self.topics.find(&publication.topic) else { return };
-        let mut index = self.topics.first_member(topic);
-        while index != NIL {
-            let Some(subscription) = self.topics.get_mut(index) else { break };
-            let member = index;
-            // Read first: a full queue may end the session and with it this subscription.
-            index = subscription.next_member();
+        self.topics.begin_walk(topic);
+        // A full queue may end the session and with it this subscription and any other.
+        while let Some((member, subscription)) = self.topics.walk_on() {
             let (slot, dialect) = (subscription.session, subscription.dialect);
             if subscription.held.is_some() {
                 self.hold(member, (slot, dialect), publication);
@@ -136,9 +133,8 @@ impl<S: Socket> Shard<S> {
 
     fn for_members(&mut self, of: &Topic, mut act: impl FnMut(&mut Self, SessionId, Dialect)) {
         let Some(of) = self.topics.find(of) else { return };
-        let mut index = self.topics.first_member(of);
-        while let Some(subscription) = self.topics.get_mut(index) {
-            index = subscription.next_member();
+        self.topics.begin_walk(of);
+        while let Some((_, subscription)) = self.topics.walk_on() {
             let (slot, dialect) = (subscription.session, subscription.dialect);
             let id = self.id_of(slot);
             act(self, id, dialect);

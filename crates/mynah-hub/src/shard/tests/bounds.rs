@@ -86,6 +86,46 @@ fn a_session_whose_durable_frames_do_not_fit_is_closed_as_slow() {
 }
 
 #[test]
+fn the_end_of_a_slow_session_in_two_dialects_costs_no_other_its_event() {
+    for start in [Start::Live, Start::Held] {
+        let mut house = House::new(limits(20, 100), DialectRules::default());
+        let topic = Topic::new("room");
+        let (_, before) = house.subscribed(ALL, "room");
+        let (slow, _) = house.stream(0);
+        for dialect in [0, 1] {
+            house.shard.subscribe(slow, Dialect(dialect), &topic, start);
+        }
+        let (_, after) = house.subscribed(ALL, "room");
+        for seq in 1..=3 {
+            house.publish("room", Some(seq), "123456");
+            house.flush();
+        }
+        assert_eq!(house.ends(), closed(slow, CloseReason::SlowConsumer));
+        assert_eq!((before.text().len(), after.text().len()), (3 * 8, 3 * 8));
+        assert_eq!(house.shard.members(&topic), 2);
+    }
+}
+
+#[test]
+fn a_member_that_ends_while_members_are_subscribed_keeps_no_other_out() {
+    let limits = Limits { subscriptions_max: 2, ..Limits::default() };
+    let mut house = House::new(limits, DialectRules::default());
+    let (user, room) = (Topic::new("user:ann"), Topic::new("room"));
+    let (_, before) = house.subscribed(ALL, "user:ann");
+    let (full, _) = house.subscribed(ALL, "user:ann");
+    house.shard.subscribe(full, Dialect(1), &user, Start::Live);
+    let (_, after) = house.subscribed(ALL, "user:ann");
+    house.shard.subscribe_members(&user, &room);
+    assert_eq!(house.ends(), closed(full, CloseReason::TooManySubscriptions));
+    house.publish("room", Some(1), "1");
+    house.flush();
+    assert_eq!((before.text(), after.text()), ("<1>".into(), "<1>".into()));
+    house.shard.unsubscribe_members(&room, &room);
+    assert_eq!(house.shard.members(&room), 0);
+    assert_eq!(house.shard.members(&user), 2);
+}
+
+#[test]
 fn a_reader_that_keeps_up_is_not_slow_however_long_the_batch() {
     let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
     let (_, socket) = house.subscribed(ALL, "room");
