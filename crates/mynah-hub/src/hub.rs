@@ -113,9 +113,20 @@ impl Hub {
         self.tell(id, Command::Release { id, dialect, topic, after_seq }).await;
     }
 
+    /// [`Hub::release`] for many topics, each with its own `after_seq`, with one command.
+    pub async fn release_many(&self, id: SessionId, dialect: Dialect, topics: Vec<(Topic, u64)>) {
+        self.tell(id, Command::ReleaseMany { id, dialect, topics }).await;
+    }
+
     /// Ends subscriptions of a session in one dialect.
     pub async fn unsubscribe(&self, id: SessionId, dialect: Dialect, topics: Vec<Topic>) {
         self.tell(id, Command::Unsubscribe { id, dialect, topics }).await;
+    }
+
+    /// Ends all subscriptions of a session in one dialect, for example when one of the namespaces
+    /// that share a connection is left.
+    pub async fn unsubscribe_all(&self, id: SessionId, dialect: Dialect) {
+        self.tell(id, Command::UnsubscribeAll { id, dialect }).await;
     }
 
     /// Subscribes every session of `of`, in all shards, to `topic`, live and in the dialect it

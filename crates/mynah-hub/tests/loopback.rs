@@ -118,6 +118,30 @@ async fn a_publication_reaches_the_subscribers_of_all_shards() {
     assert_eq!(shards.len(), 2);
 }
 
+#[tokio::test]
+async fn many_topics_are_held_released_and_left_with_one_command_each() {
+    let bench = Bench::new(HubConfig::default()).await;
+    let (mut client, server) = bench.pair().await;
+    let id = bench.attach(Link::Stream(server)).await.unwrap();
+    let dialect = Dialect(0);
+    let topics = [Topic::new("a"), Topic::new("b")];
+    let held = topics.iter().map(|topic| (topic.clone(), Start::Held)).collect();
+    bench.hub.subscribe_many(id, dialect, held).await;
+    for (seq, text) in [(1, "1"), (2, "2")] {
+        bench.publish("a", seq, Bytes::from(format!("<a{text}>"))).await;
+        bench.publish("b", seq, Bytes::from(format!("<b{text}>"))).await;
+    }
+    let caught_up = topics.iter().cloned().zip([1, 0]).collect();
+    bench.hub.release_many(id, dialect, caught_up).await;
+    assert_eq!(read(&mut client, 12).await, b"<a2><b1><b2>");
+    bench.publish("b", 3, Bytes::from_static(b"<b3>")).await;
+    assert_eq!(read(&mut client, 4).await, b"<b3>");
+    bench.hub.unsubscribe_all(id, dialect).await;
+    for topic in &topics {
+        assert_eq!(bench.hub.members(topic).await, 0);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn megabytes_to_a_reader_that_starts_late_arrive_whole_and_in_order() {
     let limits = Limits { queue_bytes_max: 64 << 20, ..Limits::default() };

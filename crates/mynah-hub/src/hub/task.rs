@@ -28,7 +28,9 @@ pub(super) enum Command {
     Subscribe { id: SessionId, dialect: Dialect, topic: Topic, start: Start },
     SubscribeMany { id: SessionId, dialect: Dialect, topics: Vec<(Topic, Start)> },
     Release { id: SessionId, dialect: Dialect, topic: Topic, after_seq: u64 },
+    ReleaseMany { id: SessionId, dialect: Dialect, topics: Vec<(Topic, u64)> },
     Unsubscribe { id: SessionId, dialect: Dialect, topics: Vec<Topic> },
+    UnsubscribeAll { id: SessionId, dialect: Dialect },
     SubscribeMembers { of: Topic, topic: Topic },
     UnsubscribeMembers { of: Topic, topic: Topic },
     Publish(Publication),
@@ -114,11 +116,17 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         Command::Release { id, dialect, topic, after_seq } => {
             shard.release(id, dialect, &topic, after_seq);
         }
+        Command::ReleaseMany { id, dialect, topics } => {
+            for (topic, after_seq) in topics {
+                shard.release(id, dialect, &topic, after_seq);
+            }
+        }
         Command::Unsubscribe { id, dialect, topics } => {
             for topic in &topics {
                 shard.unsubscribe(id, dialect, topic);
             }
         }
+        Command::UnsubscribeAll { id, dialect } => shard.unsubscribe_all(id, dialect),
         Command::SubscribeMembers { of, topic } => shard.subscribe_members(&of, &topic),
         Command::UnsubscribeMembers { of, topic } => shard.unsubscribe_members(&of, &topic),
         Command::Publish(publication) => shard.publish(&publication),

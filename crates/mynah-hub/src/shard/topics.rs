@@ -43,6 +43,18 @@ impl<S: Socket> Shard<S> {
         }
     }
 
+    /// Ends all subscriptions of a session in one dialect; what they held back is dropped.
+    pub fn unsubscribe_all(&mut self, id: SessionId, dialect: Dialect) {
+        let Some(mut index) = self.open(id).map(|session| session.topics.first) else { return };
+        while let Some(subscription) = self.topics.get_mut(index) {
+            let next = subscription.next_topic();
+            if subscription.dialect == dialect {
+                self.remove_subscription(id.slot, index);
+            }
+            index = next;
+        }
+    }
+
     /// Makes a held subscription live: kept publications above `after_seq` (and those without a
     /// `seq`) are queued in order, the others dropped. From then on a publication is delivered
     /// only if its `seq` is above the last delivered.

@@ -178,3 +178,30 @@ fn the_sessions_of_a_user_enter_and_leave_a_room_together() {
         ("<1>".into(), "<1>".into(), String::new())
     );
 }
+
+#[test]
+fn leaving_all_topics_in_one_dialect_keeps_those_in_others() {
+    // Few and more than are found by walking.
+    for topics in [3, 40] {
+        let mut house = House::plain();
+        let (id, socket) = house.stream(ALL);
+        for topic in (0..topics).map(|i| Topic::new(format!("t{i}"))) {
+            house.shard.subscribe(id, Dialect(0), &topic, Start::Live);
+            house.shard.subscribe(id, Dialect(1), &topic, Start::Held);
+        }
+        house.publish("t1", Some(1), "1");
+        house.shard.unsubscribe_all(id, Dialect(1));
+        assert_eq!(house.stats().subscriptions, topics);
+        house.publish("t1", Some(2), "2");
+        house.flush();
+        assert_eq!(socket.text(), "<1><2>");
+        assert_eq!((house.stats().queued_frames, house.stats().queued_bytes), (0, 0));
+        house.shard.unsubscribe_all(id, Dialect(0));
+        house.shard.unsubscribe_all(id, Dialect(0));
+        house.publish("t1", Some(3), "3");
+        house.flush();
+        assert_eq!(socket.text(), "<1><2>");
+        assert_eq!((house.stats().topics, house.stats().subscriptions), (0, 0));
+        assert_eq!(house.ends(), []);
+    }
+}
