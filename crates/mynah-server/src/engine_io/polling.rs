@@ -35,6 +35,9 @@ pub(super) async fn open<A: Application>(
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
     let session = Arc::new(PollSession::new(sid, id, pulse, edge.app.opened(peer)));
     if !edge.registry.enter(&session) {
+        if let Some(state) = session.state.lock().await.take() {
+            edge.app.closed(state).await;
+        }
         return refuse(RequestError::BadRequest);
     }
     answer(open)

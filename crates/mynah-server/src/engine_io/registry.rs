@@ -48,8 +48,6 @@ impl<A: Application> PollSession<A> {
 struct Maps<A: Application> {
     by_sid: HashMap<String, Arc<PollSession<A>>>,
     by_id: HashMap<SessionId, String>,
-    /// Sessions that ended before they were entered.
-    ended_early: Vec<SessionId>,
 }
 
 /// All sessions that began with polling; hears of their end from the hub.
@@ -60,7 +58,7 @@ pub(super) struct Registry<A: Application> {
 
 impl<A: Application> Registry<A> {
     pub(super) fn new(edge: Weak<Edge<A>>) -> Self {
-        let maps = Maps { by_sid: HashMap::new(), by_id: HashMap::new(), ended_early: Vec::new() };
+        let maps = Maps { by_sid: HashMap::new(), by_id: HashMap::new() };
         Self { edge, maps: Mutex::new(maps) }
     }
 
@@ -68,11 +66,13 @@ impl<A: Application> Registry<A> {
         self.maps.lock().by_sid.get(sid).cloned()
     }
 
-    /// Enters a session; `false` when it has ended already.
+    /// Enters a session; `false` when it has ended already. The caller says goodbye to its state then.
+    ///
+    /// The pulse is over before the hub calls `closed`, and `closed` takes the same lock: either it is
+    /// seen here, or `closed` finds the entry.
     pub(super) fn enter(&self, session: &Arc<PollSession<A>>) -> bool {
         let mut maps = self.maps.lock();
-        if let Some(at) = maps.ended_early.iter().position(|id| *id == session.id) {
-            maps.ended_early.swap_remove(at);
+        if session.pulse.is_over() {
             return false;
         }
         maps.by_id.insert(session.id, session.sid.clone());
@@ -85,13 +85,8 @@ impl<A: Application> SessionEvents for Registry<A> {
     fn closed(&self, id: SessionId, _reason: CloseReason) {
         let session = {
             let mut maps = self.maps.lock();
-            match maps.by_id.remove(&id) {
-                Some(sid) => maps.by_sid.remove(&sid),
-                None => {
-                    maps.ended_early.push(id);
-                    return;
-                }
-            }
+            let sid = maps.by_id.remove(&id);
+            sid.and_then(|sid| maps.by_sid.remove(&sid))
         };
         let (Some(session), Some(edge)) = (session, self.edge.upgrade()) else { return };
         // After an upgrade the WebSocket's reader owns the state and says goodbye itself.
