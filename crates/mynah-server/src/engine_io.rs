@@ -8,6 +8,8 @@ mod handshake;
 mod polling;
 mod registry;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 use std::future::Future;

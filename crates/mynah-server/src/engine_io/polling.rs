@@ -88,9 +88,9 @@ pub(super) async fn get<A: Application>(
 }
 
 /// Clears the mark of a POST being worked on.
-struct Posting<'s, A: Application>(&'s PollSession<A>);
+struct Posting<A: Application>(Arc<PollSession<A>>);
 
-impl<A: Application> Drop for Posting<'_, A> {
+impl<A: Application> Drop for Posting<A> {
     fn drop(&mut self) {
         self.0.posting.store(false, Ordering::Release);
     }
@@ -105,7 +105,7 @@ pub(super) async fn post<A: Application>(
     if session.posting.swap(true, Ordering::AcqRel) {
         return end(edge, session, "overlapping post").await;
     }
-    let _posting = Posting(session);
+    let posting = Posting(Arc::clone(session));
     let kind = request.headers().get(header::CONTENT_TYPE);
     if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream")) {
         return end(edge, session, "binary body").await;
@@ -117,10 +117,20 @@ pub(super) async fn post<A: Application>(
         Err(BodyError::TooLarge) => return too_large(edge, session).await,
         Err(BodyError::Broken) => return end(edge, session, "broken body").await,
     };
+    // A task of its own: a client that gives its request up must not stop a command half-way.
+    match tokio::spawn(work(Arc::clone(edge), posting, body)).await {
+        Ok(response) => response,
+        Err(_panicked) => end(edge, session, "internal error").await,
+    }
+}
+
+/// Acts on the packets of a POST.
+async fn work<A: Application>(edge: Arc<Edge<A>>, posting: Posting<A>, body: Bytes) -> Response {
+    let session = &posting.0;
     let mut state = session.state.lock().await;
     let Some(state) = state.as_mut() else { return refuse(RequestError::BadRequest) };
-    if let Err(Refused(why)) = take_packets(edge, session, state, &body).await {
-        return end(edge, session, why).await;
+    if let Err(Refused(why)) = take_packets(&edge, session, state, &body).await {
+        return end(&edge, session, why).await;
     }
     let headers = [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")];
     (headers, "ok").into_response()
@@ -136,6 +146,7 @@ async fn take_packets<A: Application>(
     let mut outcome = Ok(());
     for packet in engine_io::decode_payload(body, edge.options.packets_per_poll_max) {
         outcome = match packet {
+            _ if session.pulse.is_over() => Err(Refused("session over")),
             Ok(Packet::Text(text)) => app.text(state, text).await,
             Ok(Packet::Binary(bytes)) => app.binary(state, bytes).await,
             Ok(Packet::Pong(_)) => {

@@ -1,0 +1,184 @@
+//! The edge from outside, over polling.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode};
+use axum::response::Response;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use mynah_hub::{CloseReason, Dialect, Hub, HubConfig, Link, NewSession, Pulse, Topic};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+use super::registry::PollSession;
+use super::{Application, Edge, EngineOptions, Peer, Refused, engine_rules};
+use crate::origin::Origins;
+
+/// What sessions said and how many are over.
+#[derive(Default)]
+struct Heard {
+    texts: Vec<String>,
+    begun: usize,
+    closed: usize,
+}
+
+/// Notes what it is told. `wait` waits for the gate, `end` ends the session.
+struct Listener {
+    heard: Arc<Mutex<Heard>>,
+    gate: Arc<Semaphore>,
+}
+
+impl Application for Listener {
+    type Session = Peer;
+    type Reply = ();
+
+    fn opened(&self, peer: Peer) -> Peer {
+        peer
+    }
+
+    async fn text(&self, peer: &mut Peer, text: &str) -> Result<(), Refused> {
+        self.heard.lock().begun += 1;
+        match text {
+            "wait" => self.gate.acquire().await.unwrap().forget(),
+            "end" => {
+                peer.end(CloseReason::Named("end")).await;
+                peer.hub.members(&Topic::new("barrier")).await;
+            }
+            _ => {}
+        }
+        self.heard.lock().texts.push(text.to_owned());
+        Ok(())
+    }
+
+    async fn binary(&self, _peer: &mut Peer, _bytes: Bytes) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn in_flight(&self, _peer: &Peer) -> usize {
+        0
+    }
+
+    async fn next_reply(&self, _peer: &mut Peer) -> Option<()> {
+        None
+    }
+
+    async fn deliver(&self, _peer: &mut Peer, (): ()) {}
+
+    async fn closed(&self, _peer: Peer) {
+        self.heard.lock().closed += 1;
+    }
+}
+
+struct House {
+    edge: Arc<Edge<Listener>>,
+    heard: Arc<Mutex<Heard>>,
+    gate: Arc<Semaphore>,
+}
+
+impl House {
+    fn new() -> Self {
+        let (interval, timeout) = (Duration::from_secs(25), Duration::from_secs(20));
+        let dialects = vec![engine_rules(interval, timeout)];
+        let hub = Hub::new(HubConfig { dialects, ..HubConfig::default() });
+        let options = EngineOptions {
+            path: "/socket.io/".to_owned(),
+            ping_interval: interval,
+            ping_timeout: timeout,
+            upgrade_timeout: Duration::from_secs(10),
+            max_payload: 1_000_000,
+            packets_per_poll_max: 1_000,
+            dialect: Dialect(0),
+            origins: Origins::new([], true),
+        };
+        let (heard, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
+        let app = Listener { heard: Arc::clone(&heard), gate: Arc::clone(&gate) };
+        Self { edge: Edge::new(app, hub, options), heard, gate }
+    }
+
+    async fn call(&self, method: &str, query: &str, body: &str) -> Response {
+        let uri = format!("/socket.io/?EIO=4&transport=polling{query}");
+        let request = Request::builder().method(method).uri(uri);
+        let mut request = request.body(Body::from(body.to_owned())).unwrap();
+        let address = SocketAddr::from(([192, 0, 2, 1], 4_711));
+        request.extensions_mut().insert(ConnectInfo(address));
+        self.edge.router().oneshot(request).await.unwrap()
+    }
+
+    /// Begins a session; gives its `&sid=…`.
+    async fn open(&self) -> String {
+        let response = self.call("GET", "", "").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let text = text(response).await;
+        let open: serde_json::Value = serde_json::from_str(&text[1..]).unwrap();
+        format!("&sid={}", open["sid"].as_str().unwrap())
+    }
+
+    async fn until(&self, holds: impl Fn(&Heard) -> bool) {
+        while !holds(&self.heard.lock()) {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn text(response: Response) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a_post_that_is_given_up_is_still_carried_to_its_end() {
+    let house = House::new();
+    let sid = house.open().await;
+    tokio::select! {
+        response = house.call("POST", &sid, "4wait\u{1e}4next") => panic!("{response:?}"),
+        () = house.until(|heard| heard.begun == 1) => {}
+    }
+    house.gate.add_permits(1);
+    house.until(|heard| heard.texts == ["wait", "next"]).await;
+    // The session can post again.
+    let session = house.edge.registry.find(&sid[5..]).unwrap();
+    while session.posting.load(std::sync::atomic::Ordering::Acquire) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.call("POST", &sid, "4more").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nothing_is_acted_upon_after_the_end_of_the_session() {
+    let house = House::new();
+    let sid = house.open().await;
+    let response = house.call("POST", &sid, "4one\u{1e}4end\u{1e}4two").await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    house.until(|heard| heard.closed == 1).await;
+    assert_eq!(house.heard.lock().texts, ["one", "end"]);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_before_it_was_entered_is_not_kept() {
+    let house = House::new();
+    let (hub, registry) = (house.edge.hub.clone(), &house.edge.registry);
+    let pulse = Pulse::default();
+    let new = NewSession {
+        dialect: Dialect(0),
+        link: Link::Polling,
+        events: Arc::clone(registry) as _,
+        pulse: pulse.clone(),
+    };
+    let id = hub.attach(new).await.unwrap();
+    hub.detach(id, CloseReason::PeerGone).await;
+    hub.members(&Topic::new("barrier")).await;
+    let handshake = Arc::new(super::Handshake {
+        query: Vec::new(),
+        authorization: None,
+        address: SocketAddr::from(([192, 0, 2, 1], 4_711)),
+    });
+    let peer = Peer { id, hub, handshake };
+    let session = Arc::new(PollSession::new("sid".to_owned(), id, pulse, peer));
+    assert!(!registry.enter(&session));
+    assert!(registry.find("sid").is_none());
+}
