@@ -18,7 +18,7 @@ use mynah_hub::{Dialect, Frame, Hub, HubConfig};
 use mynah_protocol::socket_io;
 use mynah_server::deadlines::Deadlines;
 use mynah_server::engine_io::{
-    Application, Edge, EngineOptions, Peer, Refused, echo, engine_rules,
+    Admission, Application, Edge, EngineOptions, Peer, Refused, echo, engine_rules,
 };
 use mynah_server::origin::Origins;
 use mynah_server::socket_io::{
@@ -177,6 +177,7 @@ async fn main() -> anyhow::Result<()> {
         packets_per_poll_max: 1_000,
         dialect: Dialect(0),
         origins: Origins::new([], true),
+        admission: Admission::unlimited(),
     };
     let layer = SocketIo::new(SocketEcho, deadlines, Duration::from_secs(1), options.max_payload);
     let sockets = Edge::new(layer, hub.clone(), engine("/socket.io/"));

@@ -3,6 +3,7 @@
 //!
 //! Source: Engine.IO protocol 4 and the behaviour of engine.io 6.6.
 
+mod admission;
 pub mod echo;
 mod handshake;
 mod polling;
@@ -25,6 +26,7 @@ use mynah_hub::{
 };
 use mynah_protocol::engine_io;
 
+pub use admission::Admission;
 pub use handshake::Handshake;
 use registry::Registry;
 
@@ -50,6 +52,8 @@ pub struct EngineOptions {
     pub dialect: Dialect,
     /// Who may call.
     pub origins: Origins,
+    /// Who may begin a session now.
+    pub admission: Admission,
 }
 
 /// A session of the edge, as its application sees it.

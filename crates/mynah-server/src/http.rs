@@ -30,6 +30,7 @@ use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use address::client_address;
 pub use address::{BadNetwork, Network};
 
 use crate::origin::Origins;

@@ -19,9 +19,9 @@ use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
 use crate::dispatch::{Dispatcher, commit_queue};
-use crate::engine_io::{Edge, EngineOptions, engine_rules};
+use crate::engine_io::{Admission, Edge, EngineOptions, engine_rules};
 use crate::health::Health;
-use crate::http::{self, HttpOptions};
+use crate::http::{self, HttpOptions, Network};
 use crate::identity::{Identity, IdentityRules, Secret};
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
@@ -162,8 +162,10 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         deadlines: deadlines.clone(),
         clock,
     });
-    let public =
-        socket_router(config, sockets, &hub, &deadlines).merge(public_http(config, &house)?);
+    let trusted = trusted_proxies(config)?;
+    let admission = admission(&house, trusted.clone());
+    let public = socket_router(config, sockets, (&hub, &deadlines), admission)
+        .merge(public_http(config, &house, trusted));
     let admin = http::admin_router(house.clone());
     Ok(Built { house, public, admin, hub, store })
 }
@@ -195,8 +197,8 @@ fn origins(config: &Config) -> Origins {
 fn socket_router(
     config: &Config,
     sockets: ChatSockets,
-    hub: &Hub,
-    deadlines: &Deadlines,
+    (hub, deadlines): (&Hub, &Deadlines),
+    admission: Admission,
 ) -> Router {
     let settings = &config.socketio;
     let options = EngineOptions {
@@ -208,6 +210,7 @@ fn socket_router(
         packets_per_poll_max: 1_000,
         dialect: Dialect(0),
         origins: origins(config),
+        admission,
     };
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     let layer =
@@ -215,14 +218,27 @@ fn socket_router(
     Edge::new(layer, hub.clone(), options).router()
 }
 
-fn public_http(config: &Config, house: &House) -> anyhow::Result<Router> {
-    let mut trusted_proxies = Vec::new();
-    for network in &config.http.trusted_proxies {
-        let parsed = network.parse().map_err(|e| anyhow::anyhow!("http.trusted_proxies: {e}"))?;
-        trusted_proxies.push(parsed);
-    }
+/// New connections are counted by address of the client.
+fn admission(house: &House, trusted: Vec<Network>) -> Admission {
+    let (limits, metrics) = (Arc::clone(&house.limits), Arc::clone(&house.metrics));
+    Admission::new(move |request| {
+        let client = http::client_address(request, &trusted);
+        limits.check(Bucket::Connect, &client.key()).inspect_err(|wait| {
+            metrics.limited(wait.bucket.as_str());
+        })
+    })
+}
+
+fn trusted_proxies(config: &Config) -> anyhow::Result<Vec<Network>> {
+    let networks = config.http.trusted_proxies.iter();
+    let networks = networks
+        .map(|network| network.parse().map_err(|e| anyhow::anyhow!("http.trusted_proxies: {e}")));
+    networks.collect()
+}
+
+fn public_http(config: &Config, house: &House, trusted_proxies: Vec<Network>) -> Router {
     let options = HttpOptions { origins: origins(config), trusted_proxies };
-    Ok(http::public_router(house.clone(), options))
+    http::public_router(house.clone(), options)
 }
 
 fn watch_hub(metrics: &Metrics, hub: &Hub) {

@@ -118,6 +118,12 @@ async fn serve<A: Application>(
     match outcome {
         Err(error) if is_upgrade => refuse_upgrade(error),
         Err(error) => refuse(error),
+        Ok(())
+            if parameters.sid.is_none()
+                && let Some(refusal) = edge.options.admission.refusal(&request) =>
+        {
+            refusal
+        }
         Ok(()) if is_upgrade => websocket_request(edge, parameters, address, request).await,
         Ok(()) => polling_request(edge, parameters, address, request).await,
     }

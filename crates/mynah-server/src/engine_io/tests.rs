@@ -16,8 +16,9 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use super::registry::PollSession;
-use super::{Application, Edge, EngineOptions, Peer, Refused, engine_rules};
+use super::{Admission, Application, Edge, EngineOptions, Peer, Refused, engine_rules};
 use crate::origin::Origins;
+use crate::rate::{Bucket, Rate, RateLimits};
 
 /// What sessions said and how many are over.
 #[derive(Default)]
@@ -82,6 +83,10 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::with(Admission::unlimited())
+    }
+
+    fn with(admission: Admission) -> Self {
         let (interval, timeout) = (Duration::from_secs(25), Duration::from_secs(20));
         let dialects = vec![engine_rules(interval, timeout)];
         let hub = Hub::new(HubConfig { dialects, ..HubConfig::default() });
@@ -94,6 +99,7 @@ impl House {
             packets_per_poll_max: 1_000,
             dialect: Dialect(0),
             origins: Origins::new([], true),
+            admission,
         };
         let (heard, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
         let app = Listener { heard: Arc::clone(&heard), gate: Arc::clone(&gate) };
@@ -181,4 +187,18 @@ async fn a_session_that_ended_before_it_was_entered_is_not_kept() {
     let session = Arc::new(PollSession::new("sid".to_owned(), id, pulse, peer));
     assert!(!registry.enter(&session));
     assert!(registry.find("sid").is_none());
+}
+
+#[tokio::test]
+async fn too_many_new_sessions_are_refused_for_a_while() {
+    let limits = RateLimits::with(|_| Rate { count: 2, window_s: 60 });
+    let house = House::with(Admission::new(move |_| limits.check(Bucket::Connect, "one")));
+    let sid = house.open().await;
+    house.open().await;
+    let refused = house.call("GET", "", "").await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    // Who has a session keeps it.
+    assert_eq!(house.call("POST", &sid, "4on").await.status(), StatusCode::OK);
 }

@@ -54,7 +54,7 @@ impl Network {
 
 /// The nearest address that is not a trusted proxy. What lies behind an untrusted one in
 /// `X-Forwarded-For` was written by the client itself and is not believed.
-pub(super) fn client_address(request: &Request, trusted: &[Network]) -> ClientAddress {
+pub(crate) fn client_address(request: &Request, trusted: &[Network]) -> ClientAddress {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let is_proxy = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let Some(mut address) = peer.filter(|peer| is_proxy(*peer)) else { return ClientAddress(peer) };
