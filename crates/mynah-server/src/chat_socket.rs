@@ -7,6 +7,7 @@ mod execute;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use mynah_domain::ports::Clock;
 use mynah_domain::room::Room;
@@ -27,6 +28,7 @@ use crate::state::House;
 use crate::vocabulary::command::{Command, Violation};
 use crate::vocabulary::field::{Failure, Scope, Subject};
 use crate::vocabulary::inbound::InboundRule;
+use crate::vocabulary::template::Template;
 use crate::vocabulary::{UnknownEvent, Vocabulary};
 
 /// The chat's Socket.IO door; clones share it.
@@ -39,6 +41,8 @@ pub struct Parts {
     pub house: House,
     /// The words.
     pub dialects: Arc<Dialects>,
+    /// How many events the dispatcher has begun to deliver.
+    pub dispatched: Arc<AtomicU64>,
     /// Expiry of credentials.
     pub deadlines: Deadlines,
     /// Time.
@@ -60,6 +64,8 @@ pub struct ChatSocket {
     namespace: Box<str>,
     sid: Box<str>,
     expiry: Vec<TimerKey>,
+    /// Whether the user counts as online because of it.
+    is_present: bool,
     /// Where a typing notice of this socket may be on.
     typing_in: Option<RoomId>,
     /// Work that follows the CONNECT answer.
@@ -68,6 +74,7 @@ pub struct ChatSocket {
 
 /// What a new connection is told once it is connected.
 struct Welcome {
+    everywhere: bool,
     rooms: Vec<Arc<Room>>,
     since: Vec<(RoomId, u64)>,
 }
@@ -133,26 +140,11 @@ impl ChatSockets {
         })
     }
 
-    /// The answer to a client that asked for one.
-    fn ack(
-        &self,
-        socket: &ChatSocket,
-        id: Option<u64>,
-        write: impl FnOnce(&mut Vec<u8>),
-    ) -> Outgoing {
-        let Some(id) = id else { return Vec::new() };
-        let mut json = Vec::with_capacity(512);
-        write(&mut json);
-        vec![ack_frame(&socket.namespace, id, &json)]
-    }
-
     fn refuse(&self, socket: &ChatSocket, refused: &Refusal, failure: &Failure) -> Outgoing {
         let data = refused.data.as_deref();
         let subject = Subject::Error(failure, &refused.event, data);
         let scope = self.scope(socket, subject);
-        let mut outgoing = self.ack(socket, refused.ack, |json| {
-            scope.vocabulary.error.ack.render(&scope, json);
-        });
+        let mut outgoing = acknowledge(socket, refused.ack, &scope.vocabulary.error.ack, &scope);
         outgoing.extend(self.dialects.error_frame(socket.dialect, subject, scope.at));
         outgoing
     }
@@ -170,6 +162,19 @@ impl Refusal {
         let data = incoming.arguments.first().filter(|data| data.len() <= 1_024);
         Self { event: incoming.event.clone(), ack: incoming.ack, data: data.map(str::to_owned) }
     }
+}
+
+/// The answer to a client that asked for one.
+fn acknowledge(
+    socket: &ChatSocket,
+    id: Option<u64>,
+    ack: &Template,
+    scope: &Scope<'_>,
+) -> Outgoing {
+    let Some(id) = id else { return Vec::new() };
+    let mut json = Vec::with_capacity(512);
+    ack.render(scope, &mut json);
+    vec![ack_frame(&socket.namespace, id, &json)]
 }
 
 fn ack_frame(namespace: &str, id: u64, json: &[u8]) -> Frame {
@@ -253,9 +258,11 @@ impl Namespaces for ChatSockets {
             self.house.live.typing(&socket.who.profile, room, false).await;
         }
         if leaving == Leaving::Namespace {
-            connect::unsubscribe(self, peer, &socket).await;
+            peer.hub.unsubscribe_all(peer.id, socket.dialect).await;
         }
-        self.house.live.went(&socket.who.actor);
+        if socket.is_present {
+            self.house.live.went(&socket.who.actor);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! From committed facts to the hub: who hears what, in commit order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::ports::{Commit, CommitListener};
@@ -40,6 +41,8 @@ pub struct Dispatcher {
     pub dialects: Arc<Dialects>,
     /// Who types until they send.
     pub live: Live,
+    /// Counts the events whose delivery has begun.
+    pub dispatched: Arc<AtomicU64>,
     /// Learns how far delivery is.
     pub head: watch::Sender<u64>,
 }
@@ -62,6 +65,8 @@ impl Dispatcher {
     }
 
     async fn deliver(&self, event: Arc<Event>) {
+        // Before the hub hears of it: see where connections subscribe.
+        self.dispatched.fetch_add(1, Ordering::AcqRel);
         match &event.stream {
             Stream::Room(room) => {
                 let topic = topics::room(room);

@@ -333,7 +333,7 @@ pub struct PresenceView<'a> {
 
 impl<'a> PresenceView<'a> {
     /// From a user's presence.
-    pub fn of(user: &'a UserId, presence: Presence) -> Self {
+    pub fn of(user: &'a UserId, presence: &Presence) -> Self {
         Self {
             user_id: user.as_str(),
             status: presence.status.as_str(),

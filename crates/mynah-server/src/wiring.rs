@@ -126,8 +126,10 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let accounts = accounts(config, &store, &clock, &ids)?;
     let live = Live::start(hub.clone(), Arc::clone(&dialects), chat.clone(), Arc::clone(&clock));
     let (head_sender, head) = watch::channel(0);
+    let dispatched = Arc::default();
     let dispatcher = Dispatcher {
         hub: hub.clone(),
+        dispatched: Arc::clone(&dispatched),
         dialects: Arc::clone(&dialects),
         live: live.clone(),
         head: head_sender,
@@ -159,6 +161,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let sockets = ChatSockets::new(chat_socket::Parts {
         house: house.clone(),
         dialects,
+        dispatched,
         deadlines: deadlines.clone(),
         clock,
     });

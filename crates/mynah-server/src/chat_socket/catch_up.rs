@@ -1,8 +1,8 @@
 //! What a client missed, in order, each event once.
 
 use mynah_domain::RoomId;
-use mynah_domain::chat::ChatError;
-use mynah_domain::event::Event;
+use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
+use mynah_domain::event::{Event, Fact};
 use mynah_domain::permission::Denied;
 
 use super::{ChatSocket, ChatSockets, now};
@@ -10,7 +10,11 @@ use crate::engine_io::Peer;
 use crate::topics;
 use crate::vocabulary::field::Subject;
 
-/// Sends the events of a held room after `since`, then lets the live ones through.
+/// Frames sent before looking whether the connection keeps up.
+const PACE_FRAMES: usize = 64;
+
+/// Sends the events of a held room after `since`, no faster than the connection takes them, then lets the
+/// live ones through.
 pub(super) async fn replay(
     door: &ChatSockets,
     peer: &Peer,
@@ -18,14 +22,17 @@ pub(super) async fn replay(
     room: &RoomId,
     since: u64,
 ) {
-    let caught = door.house.chat.catch_up(&socket.who.actor, room, since).await;
+    let caught = door.house.chat.catch_up(&socket.who.actor, room, since, CATCH_UP_MAX).await;
+    let topic = topics::room(room);
     let head = match caught {
         Ok(caught) if !caught.gap && last_seq(&caught.events, since) == caught.head_seq => {
-            for event in &caught.events {
-                let subject = Subject::Event(event);
-                let name = event.fact.name();
-                if let Some(frame) = door.dialects.frame(socket.dialect, name, subject, event.at) {
-                    peer.send(frame).await;
+            for page in caught.events.chunks(PACE_FRAMES) {
+                for event in page {
+                    let (subject, name) = (Subject::Event(event), event.fact.name());
+                    let frame = door.dialects.frame(socket.dialect, name, subject, event.at);
+                    if let Some(frame) = frame {
+                        peer.send(frame).await;
+                    }
                 }
             }
             caught.head_seq
@@ -34,13 +41,17 @@ pub(super) async fn replay(
             resync(door, peer, socket, room).await;
             caught.head_seq
         }
+        Err(ChatError::Denied(_)) => {
+            peer.hub.unsubscribe(peer.id, socket.dialect, vec![topic]).await;
+            return;
+        }
         Err(error) => {
             tracing::warn!(%room, %error, "catching up failed");
             resync(door, peer, socket, room).await;
             since
         }
     };
-    peer.hub.release(peer.id, socket.dialect, topics::room(room), head).await;
+    peer.hub.release(peer.id, socket.dialect, topic, head).await;
 }
 
 fn last_seq(events: &[Event], since: u64) -> u64 {
@@ -63,6 +74,9 @@ pub(super) struct Synced {
     pub(super) gaps: Vec<RoomId>,
 }
 
+/// Most bytes of message texts in one answer.
+const SYNC_TEXT_BYTES_MAX: usize = 256 * 1024;
+
 /// Reads what was missed of several rooms, at most a page in all; `next` says where to go on.
 pub(super) async fn sync(
     door: &ChatSockets,
@@ -70,19 +84,29 @@ pub(super) async fn sync(
     since: Vec<(RoomId, u64)>,
 ) -> Result<Synced, ChatError> {
     let mut synced = Synced { events: Vec::new(), next: Vec::new(), gaps: Vec::new() };
+    let mut bytes_left = SYNC_TEXT_BYTES_MAX;
     for (room, seq) in since {
-        if synced.events.len() >= mynah_domain::chat::CATCH_UP_MAX as usize {
+        let places = CATCH_UP_MAX.saturating_sub(synced.events.len() as u32);
+        if places == 0 || bytes_left == 0 {
             synced.next.push((room, seq));
             continue;
         }
-        match door.house.chat.catch_up(&socket.who.actor, &room, seq).await {
+        match door.house.chat.catch_up(&socket.who.actor, &room, seq, places).await {
             Ok(caught) if caught.gap => {
                 synced.next.push((room.clone(), caught.head_seq));
                 synced.gaps.push(room);
             }
             Ok(caught) => {
-                synced.next.push((room, last_seq(&caught.events, seq)));
-                synced.events.extend(caught.events);
+                let mut next = seq;
+                for event in caught.events {
+                    if bytes_left == 0 {
+                        break;
+                    }
+                    bytes_left = bytes_left.saturating_sub(text_bytes(&event));
+                    next = event.seq;
+                    synced.events.push(event);
+                }
+                synced.next.push((room, next));
             }
             // Rooms the client has left meanwhile, or that never were: nothing can be told.
             Err(ChatError::Denied(Denied::Hidden | Denied::NotMember | Denied::Banned)) => {
@@ -92,4 +116,11 @@ pub(super) async fn sync(
         }
     }
     Ok(synced)
+}
+
+fn text_bytes(event: &Event) -> usize {
+    if let Fact::MessageCreated { message } | Fact::MessageUpdated { message } = &event.fact {
+        return message.content.len() + message.metadata.as_ref().map_or(0, String::len);
+    }
+    0
 }

@@ -1,7 +1,8 @@
 //! A person connects: words, credentials, rooms, and what was missed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mynah_domain::RoomId;
@@ -32,21 +33,19 @@ pub(super) async fn connect(
     let dialect = choose_dialect(door, peer, namespace, &auth)?;
     let who = identify(door, peer, &auth).await?;
     let everywhere = door.dialects.vocabulary(dialect).is_some_and(|v| v.auto_join);
-    let since = read_since(&auth);
     let mut own = vec![(user_topic(&who, everywhere), Start::Live)];
     if let Some(family) = &who.family {
         own.push((topics::sign_in(family), Start::Live));
     }
     // The user's own topic first: a room joined from here on reaches this socket by it.
     peer.hub.subscribe_many(peer.id, dialect, own).await;
-    let rooms = if everywhere {
-        let rooms = door.house.chat.joined_rooms(&who.actor).await;
-        rooms.map_err(|error| connect_refused(&error.into()))?
-    } else {
-        Vec::new()
+    let welcome = match subscribed(door, peer, (dialect, everywhere), &who, &auth).await {
+        Ok(welcome) => welcome,
+        Err(refused) => {
+            peer.hub.unsubscribe_all(peer.id, dialect).await;
+            return Err(refused);
+        }
     };
-    let welcome = subscribe_rooms(peer, dialect, rooms, since).await;
-    door.house.live.came(&who.actor, everywhere.then(|| welcome.rooms.clone()));
     let expiry = watch_expiry(door, peer, dialect, &who);
     Ok(ChatSocket {
         who: Arc::new(who),
@@ -55,8 +54,27 @@ pub(super) async fn connect(
         sid: session_id().into(),
         expiry,
         typing_in: None,
-        welcome: everywhere.then(|| Box::new(welcome)),
+        is_present: false,
+        welcome: Some(Box::new(welcome)),
     })
+}
+
+/// What happened to the sign-in and the rooms before this socket heard of such things is asked for.
+async fn subscribed(
+    door: &ChatSockets,
+    peer: &Peer,
+    (dialect, everywhere): (Dialect, bool),
+    who: &Identified,
+    auth: &Auth<'_>,
+) -> Result<Welcome, ConnectRefused> {
+    if who.family.is_some() {
+        identify(door, peer, auth).await?;
+    }
+    if everywhere {
+        subscribe_rooms(door, peer, dialect, who, &read_since(auth)).await
+    } else {
+        Ok(Welcome { everywhere, rooms: Vec::new(), since: Vec::new() })
+    }
 }
 
 fn user_topic(who: &Identified, everywhere: bool) -> Topic {
@@ -69,27 +87,57 @@ fn user_topic(who: &Identified, everywhere: bool) -> Topic {
 }
 
 /// The rooms are heard from now on; those the client has seen part of are held until it has the rest.
+///
+/// A room may be left, and events may pass, between reading the list and being subscribed. If anything was
+/// dispatched meanwhile the list is read again: what is committed after that read is heard.
 async fn subscribe_rooms(
+    door: &ChatSockets,
     peer: &Peer,
     dialect: Dialect,
-    rooms: Vec<Arc<Room>>,
-    since: HashMap<RoomId, u64>,
-) -> Welcome {
+    who: &Identified,
+    since: &HashMap<RoomId, u64>,
+) -> Result<Welcome, ConnectRefused> {
+    let read = || async {
+        let rooms = door.house.chat.joined_rooms(&who.actor).await;
+        rooms.map_err(|error| connect_refused(&error.into()))
+    };
+    let dispatched = door.dispatched.load(Ordering::Acquire);
+    let mut rooms = read().await?;
     let start = |room: &Room| match since.get(&room.id) {
-        Some(_) => Start::Held,
-        None => Start::Live,
+        Some(seq) if *seq != room.last_seq => Start::Held,
+        Some(_) | None => Start::Live,
+    };
+    let held = |rooms: &[Arc<Room>]| -> Vec<(RoomId, u64)> {
+        let of = |room: &Arc<Room>| Some((room.id.clone(), *since.get(&room.id)?));
+        rooms.iter().filter(|room| start(room) == Start::Held).filter_map(of).collect()
     };
     let subscriptions = rooms.iter().map(|room| (topics::room(&room.id), start(room))).collect();
     peer.hub.subscribe_many(peer.id, dialect, subscriptions).await;
-    let since = rooms.iter().filter_map(|r| Some((r.id.clone(), *since.get(&r.id)?))).collect();
-    Welcome { rooms, since }
+    let mut replayed = held(&rooms);
+    if door.dispatched.load(Ordering::Acquire) != dispatched {
+        let before = std::mem::replace(&mut rooms, read().await?);
+        let still: HashSet<&RoomId> = rooms.iter().map(|room| &room.id).collect();
+        let gone = before.iter().filter(|room| !still.contains(&room.id));
+        let gone: Vec<Topic> = gone.map(|room| topics::room(&room.id)).collect();
+        peer.hub.unsubscribe(peer.id, dialect, gone).await;
+        let again = rooms.iter().filter(|room| start(room) == Start::Held);
+        let again = again.map(|room| (topics::room(&room.id), Start::Held)).collect();
+        peer.hub.subscribe_many(peer.id, dialect, again).await;
+        let held_before: HashSet<RoomId> = replayed.into_iter().map(|(room, _)| room).collect();
+        replayed = held(&rooms);
+        let known: HashSet<RoomId> = replayed.iter().map(|(room, _)| room.clone()).collect();
+        let left_over =
+            rooms.iter().filter(|r| held_before.contains(&r.id) && !known.contains(&r.id));
+        replayed.extend(left_over.filter_map(|r| Some((r.id.clone(), *since.get(&r.id)?))));
+    }
+    Ok(Welcome { everywhere: true, rooms, since: replayed })
 }
 
-/// Tells a connected client that it is ready, and what it missed.
+/// Tells a connected client that it is ready, and what it missed; then the others that it is there.
 pub(super) async fn welcome(
     door: &ChatSockets,
     peer: &Peer,
-    socket: &ChatSocket,
+    socket: &mut ChatSocket,
     welcome: Welcome,
 ) {
     let ready = Subject::Ready(&socket.sid, &socket.who.profile, &welcome.rooms);
@@ -99,6 +147,8 @@ pub(super) async fn welcome(
     for (room, seq) in welcome.since {
         catch_up::replay(door, peer, socket, &room, seq).await;
     }
+    socket.is_present = true;
+    door.house.live.came(&socket.who.actor, welcome.everywhere.then_some(welcome.rooms));
 }
 
 /// The vocabulary named by `auth.dialect` or `?dialect=`, else the default one, else the one that is
@@ -117,24 +167,22 @@ fn choose_dialect(
     let wish = wish.as_deref().or_else(|| peer.handshake.query_value("dialect"));
     let vocabulary = match wish {
         None => dialects.vocabularies().default_index(),
-        Some(id) => match dialects.vocabularies().find(id) {
-            Some(index) => index,
-            None => {
-                let known: Vec<&str> =
-                    dialects.vocabularies().iter().map(|v| v.id.as_str()).collect();
-                let shown: String = id.chars().take(32).collect();
-                return Err(connect_refused(&Failure {
-                    status: 400,
-                    code: "UNKNOWN_DIALECT",
-                    text: format!("unknown dialect {shown:?}; known: {}", known.join(", ")),
-                    violations: Vec::new(),
-                    retry_after_ms: None,
-                }));
-            }
-        },
+        Some(id) => dialects.vocabularies().find(id).ok_or_else(|| unknown_dialect(door, id))?,
     };
     let chosen = dialects.find(vocabulary, namespace).or_else(|| dialects.find(first, namespace));
     chosen.ok_or_else(|| ConnectRefused { message: "Invalid namespace".to_owned(), data: None })
+}
+
+fn unknown_dialect(door: &ChatSockets, id: &str) -> ConnectRefused {
+    let known: Vec<&str> = door.dialects.vocabularies().iter().map(|v| v.id.as_str()).collect();
+    let shown: String = id.chars().take(32).collect();
+    connect_refused(&Failure {
+        status: 400,
+        code: "UNKNOWN_DIALECT",
+        text: format!("unknown dialect {shown:?}; known: {}", known.join(", ")),
+        violations: Vec::new(),
+        retry_after_ms: None,
+    })
 }
 
 /// The first credentials found: `auth.token`, the bearer header, `?token=`.
@@ -163,11 +211,11 @@ fn text(auth: &Auth<'_>, key: &str) -> Option<String> {
 /// `auth.since`: the last `seq` seen, per room.
 fn read_since(auth: &Auth<'_>) -> HashMap<RoomId, u64> {
     let raw = auth.get("since").map_or("{}", |raw| raw.get());
-    let since: HashMap<String, u64> = serde_json::from_str(raw).unwrap_or_default();
+    let since: HashMap<String, serde_json::Value> = serde_json::from_str(raw).unwrap_or_default();
     since
         .into_iter()
+        .filter_map(|(room, seq)| Some((RoomId::parse(&room).ok()?, seq.as_u64()?)))
         .take(SYNC_ROOMS_MAX)
-        .filter_map(|(room, seq)| Some((RoomId::parse(&room).ok()?, seq)))
         .collect()
 }
 
@@ -198,15 +246,4 @@ fn watch_expiry(
         peer.end(CloseReason::Named("credentials expired")).await;
     }));
     keys
-}
-
-/// Ends what a connection to a namespace hears, when the session lives on.
-pub(super) async fn unsubscribe(door: &ChatSockets, peer: &Peer, socket: &ChatSocket) {
-    let everywhere = door.dialects.vocabulary(socket.dialect).is_some_and(|v| v.auto_join);
-    let mut left = vec![user_topic(&socket.who, everywhere)];
-    left.extend(socket.who.family.as_ref().map(topics::sign_in));
-    if let Ok(rooms) = door.house.chat.joined_rooms(&socket.who.actor).await {
-        left.extend(rooms.iter().map(|room| topics::room(&room.id)));
-    }
-    peer.hub.unsubscribe(peer.id, socket.dialect, left).await;
 }

@@ -10,7 +10,7 @@ use mynah_domain::room::{MembershipChange, Room};
 use mynah_domain::{RoomId, UserId};
 use mynah_hub::Start;
 
-use super::{ChatSocket, ChatSockets, ack_frame, catch_up, now};
+use super::{ChatSocket, ChatSockets, ack_frame, acknowledge, catch_up, now};
 use crate::engine_io::Peer;
 use crate::socket_io::{Incoming, Outgoing, Working};
 use crate::topics;
@@ -54,8 +54,7 @@ impl Reply {
         id: Option<u64>,
         ack: &Template,
     ) -> Outgoing {
-        let scope = door.scope(socket, self.subject());
-        door.ack(socket, id, |json| ack.render(&scope, json))
+        acknowledge(socket, id, ack, &door.scope(socket, self.subject()))
     }
 }
 
@@ -127,7 +126,7 @@ pub(super) async fn execute(
             Reply::Message(chat.delete_message(actor, &message).await?)
         }
         Command::JoinRoom { room } => Reply::Room(join(door, peer, socket, room).await?),
-        Command::LeaveRoom { room } => leave(door, peer, socket, room).await?,
+        Command::LeaveRoom { room } => leave(door, socket, room).await?,
         Command::CreateRoom { name, kind, visibility, topic, members } => {
             let wish = RoomWish { kind, visibility, name, topic, members };
             Reply::Room(chat.create_room(actor, wish).await?.view.room)
@@ -166,43 +165,37 @@ async fn join(
     let actor = &socket.who.actor;
     let vocabulary = door.vocabulary(socket);
     if vocabulary.auto_join && !vocabulary.spells("room.history") {
+        // The dispatcher subscribes all the user's sockets of this kind, in commit order.
         let changed =
             door.house.chat.change_membership(actor, &room, MembershipChange::Join).await?;
-        peer.hub.subscribe(peer.id, socket.dialect, topics::room(&room), Start::Live).await;
         return Ok(changed.room);
     }
     let changed = door.house.chat.change_membership(actor, &room, MembershipChange::Join).await?;
     let topic = topics::room(&room);
     peer.hub.subscribe(peer.id, socket.dialect, topic.clone(), Start::Held).await;
-    let history = door.house.chat.history(actor, &room, Anchor::Latest, None).await;
-    let after = match &history {
-        Ok(history) => history.head_seq,
-        Err(_) => changed.room.last_seq,
+    let history = match door.house.chat.history(actor, &room, Anchor::Latest, None).await {
+        Ok(history) => history,
+        Err(error) => {
+            // Removed in this very moment, or the store failed: hear nothing.
+            peer.hub.unsubscribe(peer.id, socket.dialect, vec![topic]).await;
+            return Err(error.into());
+        }
     };
     let opened = Subject::Room(&changed.room);
-    let mut frames = Vec::with_capacity(2);
-    frames.extend(door.dialects.frame(socket.dialect, "room.opened", opened, now(door)));
-    if let Ok(history) = &history {
-        let subject = Subject::History(&room, history);
-        frames.extend(door.dialects.frame(socket.dialect, "room.history", subject, now(door)));
+    let shown = Subject::History(&room, &history);
+    for (fact, subject) in [("room.opened", opened), ("room.history", shown)] {
+        if let Some(frame) = door.dialects.frame(socket.dialect, fact, subject, now(door)) {
+            peer.send(frame).await;
+        }
     }
-    for frame in frames {
-        peer.send(frame).await;
-    }
-    peer.hub.release(peer.id, socket.dialect, topic, after).await;
-    history?;
+    peer.hub.release(peer.id, socket.dialect, topic, history.head_seq).await;
     Ok(changed.room)
 }
 
-async fn leave(
-    door: &ChatSockets,
-    peer: &Peer,
-    socket: &ChatSocket,
-    room: RoomId,
-) -> Result<Reply, Failure> {
+/// The dispatcher ends the subscriptions, after the news of it.
+async fn leave(door: &ChatSockets, socket: &ChatSocket, room: RoomId) -> Result<Reply, Failure> {
     let change = MembershipChange::Leave;
     door.house.chat.change_membership(&socket.who.actor, &room, change).await?;
-    peer.hub.unsubscribe(peer.id, socket.dialect, vec![topics::room(&room)]).await;
     Ok(Reply::InRoom(room))
 }
 

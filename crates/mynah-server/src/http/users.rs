@@ -145,6 +145,6 @@ async fn presence(
     Body(form): Body<PresenceQuery>,
 ) -> Answer {
     let tenant = &who.actor.tenant;
-    let of = |user| PresenceView::of(user, house.live.presence(tenant, user));
+    let of = |user| PresenceView::of(user, &house.live.presence(tenant, user));
     Ok(ok(&PresenceList { users: form.user_ids.iter().map(of).collect() }))
 }

@@ -256,7 +256,6 @@ impl MessageStore for World {
             id: new.id,
             tenant: TenantId::single(),
             room: new.room.clone(),
-            room_kind: room.kind,
             seq: room.last_seq,
             number: room.last_number,
             sender,

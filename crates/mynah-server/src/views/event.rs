@@ -292,7 +292,6 @@ mod tests {
             id: MessageId::trusted("m"),
             tenant: TenantId::single(),
             room: room_id.clone(),
-            room_kind: RoomKind::Direct,
             seq: 3,
             number: 1,
             sender: bob(),

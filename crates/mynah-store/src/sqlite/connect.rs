@@ -149,7 +149,6 @@ pub(super) fn writer(path: &Path, options: &SqliteOptions) -> Result<Connection,
     conn.pragma_update(None, "foreign_keys", "ON")?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -65_536)?;
-    conn.query_row("PRAGMA mmap_size = 268435456", [], |_| Ok(()))?;
     conn.query_row("PRAGMA journal_size_limit = 134217728", [], |_| Ok(()))?;
     conn.query_row("PRAGMA wal_autocheckpoint = 8000", [], |_| Ok(()))?;
     conn.set_prepared_statement_cache_capacity(128);
@@ -165,7 +164,6 @@ pub(super) fn reader(path: &Path) -> Result<Connection, rusqlite::Error> {
     conn.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "query_only", "ON")?;
-    conn.query_row("PRAGMA mmap_size = 268435456", [], |_| Ok(()))?;
     conn.set_prepared_statement_cache_capacity(128);
     Ok(conn)
 }

@@ -57,7 +57,6 @@ pub(super) fn message() -> Message {
         id: MessageId::trusted("message-1"),
         tenant: TenantId::single(),
         room: room_id(),
-        room_kind: RoomKind::Channel,
         seq: 16,
         number: 12,
         sender: profile(),
