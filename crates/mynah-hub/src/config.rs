@@ -13,7 +13,7 @@ pub struct HubConfig {
     pub shards: u16,
     /// Commands waiting per shard; the caller waits at the bound.
     pub command_queue_max: usize,
-    /// Bounds of one shard and its sessions.
+    /// Bounds of the hub and its sessions.
     pub limits: Limits,
     /// What the hub says on its own in dialect 0, 1, …; a dialect without an entry is neither
     /// probed nor bidden farewell.
@@ -26,7 +26,7 @@ impl Default for HubConfig {
     }
 }
 
-/// Bounds of one shard and its sessions.
+/// Bounds of a hub and its sessions.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes waiting per session, held publications included. At the bound ephemeral frames are
@@ -36,9 +36,9 @@ pub struct Limits {
     pub queue_frames_max: usize,
     /// Bytes in one poll answer; the rest waits for the next poll. One packet always fits.
     pub poll_bytes_max: usize,
-    /// Topics per session; one more closes the session.
+    /// Subscriptions per session; a topic counts once per dialect. One more closes the session.
     pub subscriptions_max: usize,
-    /// Sessions per shard, those that are closing included; one more is refused.
+    /// Sessions of all shards together, those that are closing included; one more is refused.
     pub sessions_max: usize,
     /// How long a closed session may take to send what was queued before its end and, if it is a
     /// stream, to see its peer's end. It holds its place as long.

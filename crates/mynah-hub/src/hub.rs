@@ -37,7 +37,7 @@ struct ShardHandle {
 /// Why a session could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AttachError {
-    /// The shard has [`crate::Limits::sessions_max`] sessions, closing ones included.
+    /// The hub has [`crate::Limits::sessions_max`] sessions, closing ones included.
     #[error("too many sessions")]
     Full,
     /// The hub's runtime has stopped.
@@ -61,11 +61,13 @@ impl Hub {
     #[must_use]
     pub fn new(config: HubConfig) -> Self {
         let rules: Arc<[_]> = config.dialects.into();
+        let total = Arc::default();
         let shards = (0..config.shards.max(1))
             .map(|number| {
                 let (commands, inbox) = mpsc::channel(config.command_queue_max.max(1));
                 let stats = Arc::new(SharedStats::default());
-                let shard = Shard::new(number, config.limits.clone(), Arc::clone(&rules));
+                let (rules, total) = (Arc::clone(&rules), Arc::clone(&total));
+                let shard = Shard::new(number, config.limits.clone(), rules, total);
                 drop(tokio::spawn(task::run(shard, inbox, Arc::clone(&stats))));
                 ShardHandle { commands, stats }
             })

@@ -110,7 +110,7 @@ pub enum CloseReason {
     PollOverlap,
     /// A write failed.
     LinkFailed,
-    /// It subscribed to more topics than [`crate::Limits::subscriptions_max`].
+    /// It had [`crate::Limits::subscriptions_max`] subscriptions and made one more.
     TooManySubscriptions,
     /// The reader saw the peer go.
     PeerGone,

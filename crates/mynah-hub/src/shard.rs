@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::arena::NIL;
 use crate::config::{DialectRules, Keepalive};
@@ -77,6 +78,8 @@ pub struct Shard<S> {
     slots: Vec<Slot<S>>,
     vacant: Vec<u32>,
     live: usize,
+    /// The sessions of all shards.
+    total: Arc<AtomicUsize>,
     frames: FrameStore,
     topics: Topics,
     wheel: TimerWheel<Place>,
@@ -90,8 +93,14 @@ pub struct Shard<S> {
 }
 
 impl<S: Socket> Shard<S> {
-    /// An empty shard. `rules` holds what it says on its own in dialect 0, 1, …
-    pub fn new(number: u16, limits: Limits, rules: Arc<[DialectRules]>) -> Self {
+    /// An empty shard. `rules` holds what it says on its own in dialect 0, 1, …; `total` counts the
+    /// sessions of all shards that it is given to, for [`Limits::sessions_max`].
+    pub fn new(
+        number: u16,
+        limits: Limits,
+        rules: Arc<[DialectRules]>,
+        total: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             number,
             limits,
@@ -99,6 +108,7 @@ impl<S: Socket> Shard<S> {
             slots: Vec::new(),
             vacant: Vec::new(),
             live: 0,
+            total,
             frames: FrameStore::new(),
             topics: Topics::new(),
             wheel: TimerWheel::new(0),
@@ -112,12 +122,15 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Begins a session, or gives it back if the shard is full.
+    /// Begins a session, or gives it back if the hub is full.
     ///
     /// # Errors
-    /// The session itself, if [`Limits::sessions_max`] sessions are there, closing ones included.
+    /// The session itself, if all shards together have [`Limits::sessions_max`] sessions, closing
+    /// ones included.
     pub fn attach(&mut self, new: NewSession<S>) -> Result<SessionId, NewSession<S>> {
-        if self.live >= self.limits.sessions_max {
+        let max = self.limits.sessions_max;
+        let one_more = |total: usize| (total < max).then_some(total + 1);
+        if self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
             return Err(new);
         }
         let slot = self.vacant.pop().unwrap_or_else(|| {

@@ -34,7 +34,7 @@ impl SessionEvents for Deaf {
 }
 
 fn shard_with(members: usize, topic: &Topic) -> Shard<Sink> {
-    let mut shard = Shard::new(0, Limits::default(), Arc::new([]));
+    let mut shard = Shard::new(0, Limits::default(), Arc::new([]), Arc::default());
     for member in 0..members {
         let new = NewSession {
             dialect: Dialect((member % 2) as u8),
@@ -98,7 +98,7 @@ fn a_session_in_four_topics_costs_less_than_600_bytes() {
         probing: Probing::Always,
     };
     let rules = DialectRules { keepalive: Some(keepalive), farewell: None };
-    let mut shard = Shard::new(0, Limits::default(), Arc::new([rules]));
+    let mut shard = Shard::new(0, Limits::default(), Arc::new([rules]), Arc::default());
     let events: Arc<dyn SessionEvents> = Arc::new(Deaf);
     let counted = allocation_counter::measure(|| {
         for member in 0..SESSIONS {

@@ -315,8 +315,23 @@ async fn the_last_handle_ends_all_sessions() {
 
 #[tokio::test]
 async fn a_full_hub_refuses() {
-    let limits = Limits { sessions_max: 1, ..Limits::default() };
-    let bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
-    bench.attach(Link::Polling).await.unwrap();
+    let limits = Limits { sessions_max: 3, ..Limits::default() };
+    let bench = Bench::new(HubConfig { limits, ..two_shards() }).await;
+    let mut shards = Vec::new();
+    let mut first = None;
+    for _ in 0..3 {
+        let id = bench.attach(Link::Polling).await.unwrap();
+        shards.push(id.shard);
+        first.get_or_insert(id);
+    }
+    assert_eq!(shards, [0, 1, 0], "the bound is for both together");
+    for _ in 0..2 {
+        assert_eq!(bench.attach(Link::Polling).await, Err(AttachError::Full));
+    }
+    bench.hub.detach(first.unwrap(), CloseReason::PeerGone).await;
+    // Answered after what was commanded before: the place is free.
+    bench.hub.members(&Topic::new("room")).await;
+    let id = bench.attach(Link::Polling).await.unwrap();
+    assert_eq!(id.shard, 1, "a place freed in one shard is free for the other");
     assert_eq!(bench.attach(Link::Polling).await, Err(AttachError::Full));
 }

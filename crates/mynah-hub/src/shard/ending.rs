@@ -2,6 +2,7 @@
 //! end its side, then freed.
 
 use std::net::Shutdown;
+use std::sync::atomic::Ordering;
 
 use super::{
     Amount, Class, Close, CloseEach, CloseReason, Link, Phase, Place, Queued, SessionId, Shard,
@@ -143,6 +144,7 @@ impl<S: Socket> Shard<S> {
         place.generation = place.generation.wrapping_add(1);
         self.vacant.push(slot);
         self.live -= 1;
+        self.total.fetch_sub(1, Ordering::Relaxed);
         if let Some(key) = session.timer {
             self.wheel.cancel(key);
         }

@@ -133,7 +133,7 @@ struct House {
 
 impl House {
     fn new(limits: Limits, rules: DialectRules) -> Self {
-        Self { shard: Shard::new(0, limits, [rules].into()), ends: Arc::default() }
+        Self { shard: Shard::new(0, limits, [rules].into(), Arc::default()), ends: Arc::default() }
     }
 
     fn plain() -> Self {
