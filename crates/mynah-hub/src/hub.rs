@@ -93,6 +93,20 @@ impl Hub {
         self.tell(id, Command::Send { id, frame, class }).await;
     }
 
+    /// Waits until the session's send queue is below half of its bounds
+    /// ([`crate::Limits::queue_bytes_max`] and [`crate::Limits::queue_frames_max`]) or holds only
+    /// what is kept back for held subscriptions; `false` if the session is over. What this caller
+    /// sent before counts.
+    ///
+    /// Who sends much, for example a long history, awaits this before each batch of less than half
+    /// of the bounds and so never makes the session a slow consumer. It takes as long as the peer
+    /// takes to read or poll: never await it where the same peer's input is read.
+    pub async fn drained(&self, id: SessionId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.tell(id, Command::WhenDrained { id, reply }).await;
+        answer.await.is_ok()
+    }
+
     /// Subscribes a session in one dialect; again is harmless, and [`Start::Held`] holds a live
     /// subscription.
     pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic, start: Start) {

@@ -43,8 +43,8 @@ pub use hub::{AttachError, Hub, UpgradeError};
 pub use leases::{Acquired, Leases};
 pub use publication::{LazyFrames, Publication, Topic};
 pub use session::{
-    Close, CloseEach, CloseReason, Link, NewSession, PollAnswer, PollReply, Pulse, SessionEvents,
-    SessionId, Start,
+    Close, CloseEach, CloseReason, DrainedReply, Link, NewSession, PollAnswer, PollReply, Pulse,
+    SessionEvents, SessionId, Start,
 };
 pub use shard::Shard;
 pub use socket::{Socket, TcpSocket, WritableList};

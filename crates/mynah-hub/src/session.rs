@@ -193,3 +193,6 @@ pub struct PollAnswer {
 
 /// Where a poll is answered. Dropped unanswered if the session is unknown or not polling.
 pub type PollReply = oneshot::Sender<PollAnswer>;
+
+/// Told when there is room in a send queue. Dropped unanswered if the session is over.
+pub type DrainedReply = oneshot::Sender<()>;

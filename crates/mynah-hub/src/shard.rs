@@ -1,7 +1,7 @@
 //! One shard: a plain synchronous structure that owns sessions, topics and timers. The caller
 //! brings commands and the time in milliseconds, and calls [`Shard::flush`] until nothing is left.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,13 +10,14 @@ use crate::config::{DialectRules, Keepalive};
 use crate::send_queue::{Amount, FrameList, FrameStore, Queued};
 use crate::topic::{TopicList, Topics};
 use crate::{
-    Class, Close, CloseEach, CloseReason, Dialect, Frame, HubStats, Limits, Link, NewSession,
-    PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, Start, TimerKey, TimerWheel,
-    Topic, WritableList,
+    Class, Close, CloseEach, CloseReason, Dialect, DrainedReply, Frame, HubStats, Limits, Link,
+    NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, Start, TimerKey,
+    TimerWheel, Topic, WritableList,
 };
 
 mod ending;
 mod flushing;
+mod pacing;
 mod queueing;
 mod timing;
 mod topics;
@@ -85,6 +86,8 @@ pub struct Shard<S> {
     wheel: TimerWheel<Place>,
     dirty: VecDeque<u32>,
     unflushed: usize,
+    /// Who waits for room, by slot.
+    paced: HashMap<u32, Vec<DrainedReply>>,
     writable: Arc<WritableList>,
     woken: Vec<(u32, u32)>,
     fired: Vec<Place>,
@@ -114,6 +117,7 @@ impl<S: Socket> Shard<S> {
             wheel: TimerWheel::new(0),
             dirty: VecDeque::new(),
             unflushed: 0,
+            paced: HashMap::new(),
             writable: Arc::new(WritableList::default()),
             woken: Vec::new(),
             fired: Vec::new(),

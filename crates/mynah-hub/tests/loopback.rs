@@ -119,6 +119,33 @@ async fn a_publication_reaches_the_subscribers_of_all_shards() {
 }
 
 #[tokio::test]
+async fn a_history_far_above_the_bounds_is_replayed_to_a_reader_of_any_pace() {
+    let limits = Limits { queue_bytes_max: 1 << 20, queue_frames_max: 64, ..Limits::default() };
+    let mut bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
+    let (id, mut client, _server) = bench.subscribed("room").await;
+    let hub = bench.hub.clone();
+    let replay = tokio::spawn(async move {
+        for i in 0..=255_u8 {
+            if !hub.drained(id).await {
+                return false;
+            }
+            for _ in 0..4 {
+                let part = Frame::stream_only(Bytes::from(vec![i; 65_536]));
+                hub.send(id, part, Class::Durable).await;
+            }
+        }
+        true
+    });
+    for i in 0..=255_u8 {
+        assert!(read(&mut client, 4 * 65_536).await.iter().all(|&byte| byte == i));
+    }
+    assert!(replay.await.unwrap());
+    bench.hub.detach(id, CloseReason::PeerGone).await;
+    assert!(!bench.hub.drained(id).await);
+    assert_eq!(bench.told.recv().await, Some((id, CloseReason::PeerGone)));
+}
+
+#[tokio::test]
 async fn many_topics_are_held_released_and_left_with_one_command_each() {
     let bench = Bench::new(HubConfig::default()).await;
     let (mut client, server) = bench.pair().await;

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use super::{AttachError, UpgradeError};
 use crate::stats::SharedStats;
 use crate::{
-    Class, Close, CloseEach, CloseReason, Dialect, Frame, NewSession, PollReply, Publication,
-    SessionId, Shard, Start, TcpSocket, Topic,
+    Class, Close, CloseEach, CloseReason, Dialect, DrainedReply, Frame, NewSession, PollReply,
+    Publication, SessionId, Shard, Start, TcpSocket, Topic,
 };
 
 /// Commands taken before sockets are written; what coalesces under load.
@@ -25,6 +25,7 @@ type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 pub(super) enum Command {
     Attach { new: NewSession<TcpSocket>, reply: Reply<SessionId, AttachError> },
     Send { id: SessionId, frame: Frame, class: Class },
+    WhenDrained { id: SessionId, reply: DrainedReply },
     Subscribe { id: SessionId, dialect: Dialect, topic: Topic, start: Start },
     SubscribeMany { id: SessionId, dialect: Dialect, topics: Vec<(Topic, Start)> },
     Release { id: SessionId, dialect: Dialect, topic: Topic, after_seq: u64 },
@@ -105,6 +106,7 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
     match command {
         Command::Attach { new, reply } => attach(shard, new, reply),
         Command::Send { id, frame, class } => shard.send(id, frame, class),
+        Command::WhenDrained { id, reply } => shard.when_drained(id, reply),
         Command::Subscribe { id, dialect, topic, start } => {
             shard.subscribe(id, dialect, &topic, start);
         }

@@ -84,6 +84,7 @@ impl<S: Socket> Shard<S> {
         session.pulse.end();
         let events = std::sync::Arc::clone(&session.events);
         self.leave_all(slot);
+        self.drop_paced(slot);
         if reason.gives_up_queue() {
             self.drop_queue(slot);
         }

@@ -67,6 +67,7 @@ impl<S: Socket> Shard<S> {
             Link::Polling => self.answer_poll(slot),
             Link::Stream(_) => self.write_queue(slot),
         }
+        self.tell_drained(slot);
         if self
             .session(slot)
             .is_some_and(|s| s.phase == Phase::Closing && s.queue.is_empty() && !s.shut)

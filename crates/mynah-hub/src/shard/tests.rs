@@ -19,6 +19,7 @@ use crate::{
 mod bounds;
 mod keepalive;
 mod ordering;
+mod pacing;
 mod polling;
 mod upheaval;
 
@@ -182,6 +183,12 @@ impl House {
         let (reply, answer) = oneshot::channel();
         self.shard.poll(id, reply);
         self.flush();
+        answer
+    }
+
+    fn drained(&mut self, id: SessionId) -> oneshot::Receiver<()> {
+        let (reply, answer) = oneshot::channel();
+        self.shard.when_drained(id, reply);
         answer
     }
 

@@ -26,6 +26,7 @@ struct Life {
     live: Vec<(SessionId, Option<FakeSocket>, Pulse)>,
     sockets: Vec<FakeSocket>,
     polls: Vec<oneshot::Receiver<PollAnswer>>,
+    drains: Vec<oneshot::Receiver<()>>,
     begun: usize,
 }
 
@@ -49,6 +50,7 @@ impl Life {
             live: Vec::new(),
             sockets: Vec::new(),
             polls: Vec::new(),
+            drains: Vec::new(),
             begun: 0,
         }
     }
@@ -103,7 +105,11 @@ impl Life {
             13 => shard.subscribe(id, dialect, &topic, Start::Held),
             14 => shard.release(id, dialect, &topic, self.dice.roll(20)),
             15 => shard.unsubscribe(id, dialect, &topic),
-            16 => shard.send(id, frame("d"), Class::Durable),
+            16 => {
+                shard.send(id, frame("d"), Class::Durable);
+                let answer = self.house.drained(id);
+                self.drains.push(answer);
+            }
             17 | 18 => {
                 if let Some(socket) = socket {
                     socket.give_room(self.dice.roll(400) as usize);
@@ -184,6 +190,10 @@ fn nothing_leaks_and_every_end_is_told_once() {
         }
         assert_eq!(told.len(), life.begun);
         assert!(told.values().all(|told| *told == [true, false]), "closed, then ended");
+        assert!(life.house.shard.paced.is_empty());
+        for drain in &mut life.drains {
+            assert_ne!(drain.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        }
         for socket in &life.sockets {
             assert_eq!(socket.shutdowns().last(), Some(&Shutdown::Both));
             check_order(&socket.text());
