@@ -222,8 +222,8 @@ impl Hub {
         ended
     }
 
-    /// How many sessions subscribe to a topic, over all shards. Also a barrier: whatever this
-    /// caller commanded before is done.
+    /// How many subscriptions a topic has, over all shards; a session counts once per dialect. Also
+    /// a barrier: whatever this caller commanded before is done.
     pub async fn members(&self, topic: &Topic) -> usize {
         let mut sum = 0;
         for shard in &*self.shards {

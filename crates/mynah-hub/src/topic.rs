@@ -106,7 +106,7 @@ impl Topics {
         self.topics.get(topic).map_or(NIL, |topic| topic.first)
     }
 
-    /// How many sessions subscribe to a topic.
+    /// How many subscriptions a topic has; a session counts once per dialect.
     pub(crate) fn members(&self, topic: u32) -> u32 {
         self.topics.get(topic).map_or(0, |topic| topic.members)
     }

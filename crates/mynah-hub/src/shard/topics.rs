@@ -138,7 +138,7 @@ impl<S: Socket> Shard<S> {
         self.for_members(of, |shard, id, dialect| shard.unsubscribe(id, dialect, topic));
     }
 
-    /// How many sessions subscribe to a topic.
+    /// How many subscriptions a topic has; a session counts once per dialect.
     pub fn members(&self, topic: &Topic) -> usize {
         self.topics.find(topic).map_or(0, |topic| self.topics.members(topic) as usize)
     }
