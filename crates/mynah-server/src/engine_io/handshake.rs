@@ -40,6 +40,8 @@ pub(super) struct Parameters {
 
 /// Most query parameters that are kept.
 const QUERY_PARAMETERS_MAX: usize = 32;
+/// Longest query, in bytes: a session keeps its parameters for life.
+const QUERY_BYTES_MAX: usize = 8 * 1024;
 
 impl Parameters {
     fn of(request: &Request) -> Self {
@@ -108,6 +110,9 @@ async fn serve<A: Application>(
     address: SocketAddr,
     request: Request,
 ) -> Response {
+    if request.uri().query().is_some_and(|query| query.len() > QUERY_BYTES_MAX) {
+        return (StatusCode::URI_TOO_LONG, [(header::CONNECTION, "close")]).into_response();
+    }
     let parameters = Parameters::of(&request);
     let is_upgrade = request.headers().contains_key(header::UPGRADE);
     let outcome = if edge.options.origins.permits(request.headers()) {

@@ -202,3 +202,12 @@ async fn too_many_new_sessions_are_refused_for_a_while() {
     // Who has a session keeps it.
     assert_eq!(house.call("POST", &sid, "4on").await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_query_is_kept_up_to_a_length() {
+    let house = House::new();
+    let query = |bytes: usize| format!("&token={}", "t".repeat(bytes));
+    let refused = house.call("GET", &query(8 * 1024), "").await;
+    assert_eq!(refused.status(), StatusCode::URI_TOO_LONG);
+    assert_eq!(house.call("GET", &query(4 * 1024), "").await.status(), StatusCode::OK);
+}
