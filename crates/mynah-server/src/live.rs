@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -21,6 +22,7 @@ use mynah_hub::{
     Topic, Touched,
 };
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
 use crate::dialects::Dialects;
 use crate::topics;
@@ -34,6 +36,14 @@ const USERS_MAX: usize = 1_000_000;
 const TYPING_MAX: usize = 100_000;
 /// Users whose last moment online is remembered.
 const LAST_SEEN_MAX: u64 = 100_000;
+/// Typing notices are shown in rooms of at most this many members.
+const TYPING_ROOM_MEMBERS_MAX: u64 = 1_000;
+/// Rooms whose size is remembered.
+const ROOM_SIZES_MAX: u64 = 10_000;
+/// How long the size of a room is remembered.
+const ROOM_SIZE_FOR: Duration = Duration::from_secs(30);
+/// Comings and goings that may wait to be announced; later ones are not announced.
+const ANNOUNCEMENTS_MAX: usize = 4_096;
 /// How often fading state is looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -47,9 +57,19 @@ struct State {
     typists: HashMap<TypingKey, Arc<Profile>>,
 }
 
+/// Somebody came or went; the rooms, if they are at hand.
+struct Announcement {
+    actor: Actor,
+    status: PresenceStatus,
+    rooms: Option<Vec<Arc<Room>>>,
+}
+
 struct Inner {
     state: Mutex<State>,
     last_seen: Cache<Person, Timestamp>,
+    room_sizes: Cache<RoomId, u64>,
+    announcements: mpsc::Sender<Announcement>,
+    unannounced: AtomicU64,
     hub: Hub,
     dialects: Arc<Dialects>,
     chat: Chat,
@@ -62,7 +82,7 @@ struct Inner {
 pub struct Live(Arc<Inner>);
 
 impl Live {
-    /// Starts with nobody there, and the task that lets state fade.
+    /// Starts with nobody there, and the tasks that let state fade and announce who came and went.
     pub fn start(hub: Hub, dialects: Arc<Dialects>, chat: Chat, clock: Arc<dyn Clock>) -> Self {
         let state = Mutex::new(State {
             online: Leases::new(0, OFFLINE_GRACE_MS, USERS_MAX),
@@ -70,9 +90,23 @@ impl Live {
             typists: HashMap::new(),
         });
         let last_seen = Cache::new(LAST_SEEN_MAX);
-        let start = Instant::now();
-        let live = Self(Arc::new(Inner { state, last_seen, hub, dialects, chat, clock, start }));
+        let room_sizes =
+            Cache::builder().max_capacity(ROOM_SIZES_MAX).time_to_live(ROOM_SIZE_FOR).build();
+        let (announcements, queue) = mpsc::channel(ANNOUNCEMENTS_MAX);
+        let live = Self(Arc::new(Inner {
+            state,
+            last_seen,
+            room_sizes,
+            announcements,
+            unannounced: AtomicU64::new(0),
+            hub,
+            dialects,
+            chat,
+            clock,
+            start: Instant::now(),
+        }));
         tokio::spawn(fade(live.clone()));
+        tokio::spawn(announce(live.clone(), queue));
         live
     }
 
@@ -80,7 +114,12 @@ impl Live {
         self.0.start.elapsed().as_millis() as u64
     }
 
-    /// Announces that somebody types, or has stopped.
+    /// How many comings and goings were not announced because too many waited.
+    pub fn unannounced(&self) -> u64 {
+        self.0.unannounced.load(Ordering::Relaxed)
+    }
+
+    /// Announces that somebody types, or has stopped; not in rooms of more than 1,000 members.
     pub async fn typing(&self, who: &Arc<Profile>, room: &RoomId, is_typing: bool) {
         self.typing_from(None, who, room, is_typing).await;
     }
@@ -93,6 +132,9 @@ impl Live {
         room: &RoomId,
         is_typing: bool,
     ) {
+        if is_typing && !self.has_at_most(TYPING_ROOM_MEMBERS_MAX, room, &who.id).await {
+            return;
+        }
         let key = (room.clone(), who.id.clone());
         let heard = {
             let mut state = self.0.state.lock();
@@ -135,18 +177,38 @@ impl Live {
         .await;
     }
 
-    /// Announces that a read cursor moved.
+    /// Whether a room, as a member sees it, is not larger; `false` when that cannot be known.
+    async fn has_at_most(&self, members: u64, room: &RoomId, seen_by: &UserId) -> bool {
+        if let Some(size) = self.0.room_sizes.get(room) {
+            return size <= members;
+        }
+        let actor = Actor { tenant: TenantId::single(), user: seen_by.clone(), role: Role::Member };
+        let Ok(view) = self.0.chat.room(&actor, room).await else { return false };
+        self.0.room_sizes.insert(room.clone(), view.room.member_count);
+        view.room.member_count <= members
+    }
+
+    /// Announces that a read cursor moved: to the room, or only to the reader's own sockets in rooms of
+    /// more than [`ANNOUNCED_ROOM_MEMBERS_MAX`] members.
     pub async fn read_moved(&self, cursor: &ReadCursor) {
         if !cursor.moved {
             return;
         }
         let key = fingerprint(&("read", &cursor.room, &cursor.user));
-        let topic = topics::room(&cursor.room);
-        let cursor = cursor.clone();
-        self.publish(topic, "receipt.read", (key, None), move |dialects, dialect, at| {
-            dialects.frame(dialect, "receipt.read", Subject::Read(&cursor), at)
-        })
-        .await;
+        let (room, user) = (&cursor.room, &cursor.user);
+        let topics = if self.has_at_most(ANNOUNCED_ROOM_MEMBERS_MAX, room, user).await {
+            vec![topics::room(room)]
+        } else {
+            let tenant = TenantId::single();
+            vec![topics::user_everywhere(&tenant, user), topics::user_by_room(&tenant, user)]
+        };
+        for topic in topics {
+            let cursor = cursor.clone();
+            self.publish(topic, "receipt.read", (key, None), move |dialects, dialect, at| {
+                dialects.frame(dialect, "receipt.read", Subject::Read(&cursor), at)
+            })
+            .await;
+        }
     }
 
     /// Whether a user is there now.
@@ -162,10 +224,17 @@ impl Live {
     pub fn came(&self, actor: &Actor, rooms: Option<Vec<Arc<Room>>>) {
         let person = (actor.tenant.clone(), actor.user.clone());
         if self.0.state.lock().online.acquire(person) == Acquired::Online {
-            let (live, actor) = (self.clone(), actor.clone());
-            tokio::spawn(async move {
-                live.announce_presence(&actor, PresenceStatus::Online, rooms).await;
+            self.enqueue(Announcement {
+                actor: actor.clone(),
+                status: PresenceStatus::Online,
+                rooms,
             });
+        }
+    }
+
+    fn enqueue(&self, announcement: Announcement) {
+        if self.0.announcements.try_send(announcement).is_err() {
+            self.0.unannounced.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -178,19 +247,18 @@ impl Live {
         }
     }
 
-    async fn announce_presence(
-        &self,
-        actor: &Actor,
-        status: PresenceStatus,
-        rooms: Option<Vec<Arc<Room>>>,
-    ) {
+    async fn announce_presence(&self, announcement: Announcement) {
+        let Announcement { actor, status, rooms } = announcement;
         let rooms = match rooms {
             Some(rooms) => rooms,
-            None => self.0.chat.joined_rooms(actor).await.unwrap_or_default(),
+            None => self.0.chat.joined_rooms(&actor).await.unwrap_or_default(),
         };
-        let last_seen = self.0.last_seen.get(&(actor.tenant.clone(), actor.user.clone()));
-        let last_seen = last_seen.filter(|_| status == PresenceStatus::Offline);
-        let presence = Arc::new(Presence { user: actor.user.clone(), status, last_seen });
+        // What has changed since is announced by itself, after this.
+        let presence = self.presence(&actor.tenant, &actor.user);
+        if presence.status != status {
+            return;
+        }
+        let presence = Arc::new(presence);
         let key = fingerprint(&("presence", &actor.user));
         for room in rooms.iter().filter(|r| r.member_count <= ANNOUNCED_ROOM_MEMBERS_MAX) {
             let presence = Arc::clone(&presence);
@@ -229,6 +297,13 @@ fn fingerprint(parts: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// Announces one after the other, so that what comes later is also said later.
+async fn announce(live: Live, mut queue: mpsc::Receiver<Announcement>) {
+    while let Some(announcement) = queue.recv().await {
+        live.announce_presence(announcement).await;
+    }
+}
+
 async fn fade(live: Live) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -250,7 +325,10 @@ async fn fade(live: Live) {
         }
         for (tenant, user) in gone {
             let actor = Actor { tenant, user, role: Role::Member };
-            live.announce_presence(&actor, PresenceStatus::Offline, None).await;
+            live.enqueue(Announcement { actor, status: PresenceStatus::Offline, rooms: None });
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

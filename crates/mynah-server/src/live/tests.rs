@@ -1,0 +1,174 @@
+//! What is said to rooms, small and large.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mynah_domain::message::ReadCursor;
+use mynah_domain::permission::Actor;
+use mynah_domain::presence::{ANNOUNCED_ROOM_MEMBERS_MAX, PresenceStatus};
+use mynah_domain::room::{MemberState, Membership, Profile, Role, Room, RoomKind, Visibility};
+use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
+use mynah_hub::{
+    Class, CloseReason, Dialect, Frame, Hub, HubConfig, Link, NewSession, Pulse, SessionEvents,
+    SessionId, Start, Topic,
+};
+use tokio::sync::oneshot;
+
+use super::{Announcement, Live, TYPING_ROOM_MEMBERS_MAX};
+use crate::dialects::Dialects;
+use crate::test_world::{NOW, World};
+use crate::topics;
+use crate::vocabulary::Vocabularies;
+
+struct Nobody;
+
+impl SessionEvents for Nobody {
+    fn closed(&self, _id: SessionId, _reason: CloseReason) {}
+}
+
+struct House {
+    world: Arc<World>,
+    hub: Hub,
+    live: Live,
+    dialect: Dialect,
+}
+
+fn ann() -> UserId {
+    UserId::parse("ann").unwrap()
+}
+
+fn everywhere() -> Topic {
+    topics::user_everywhere(&TenantId::single(), &ann())
+}
+
+impl House {
+    fn new() -> Self {
+        let world = World::new();
+        let hub = Hub::new(HubConfig::default());
+        let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap()).unwrap();
+        let native = dialects.vocabularies().default_index();
+        let dialect = dialects.find(native, "/").unwrap();
+        let chat = world.house().chat;
+        let live = Live::start(hub.clone(), dialects, chat, Arc::clone(&world) as _);
+        Self { world, hub, live, dialect }
+    }
+
+    /// A room of ann and many others.
+    fn room(&self, id: &str, member_count: u64) -> RoomId {
+        let id = RoomId::parse(id).unwrap();
+        let at = Timestamp(NOW);
+        let mut stored = self.world.stored.lock();
+        stored.rooms.push(Room {
+            id: id.clone(),
+            tenant: TenantId::single(),
+            kind: RoomKind::Channel,
+            visibility: Visibility::Private,
+            name: None,
+            topic: None,
+            created_by: ann(),
+            member_count,
+            last_seq: 0,
+            last_number: 0,
+            created_at: at,
+            updated_at: at,
+            deleted_at: None,
+        });
+        stored.members.push(Membership {
+            room: id.clone(),
+            user: ann(),
+            state: MemberState::Joined,
+            role: Role::Member,
+            joined_at: at,
+            last_read_seq: 0,
+            last_read_number: 0,
+            last_read_at: None,
+        });
+        id
+    }
+
+    async fn hears(&self, topic: Topic) -> SessionId {
+        let new = NewSession {
+            dialect: self.dialect,
+            link: Link::Polling,
+            events: Arc::new(Nobody),
+            pulse: Pulse::default(),
+        };
+        let id = self.hub.attach(new).await.unwrap();
+        self.hub.subscribe(id, self.dialect, topic, Start::Live).await;
+        id
+    }
+
+    /// What a session heard up to now.
+    async fn heard(&self, id: SessionId) -> String {
+        let end = Bytes::from_static(b"end");
+        self.hub.send(id, Frame::new(end.clone(), end), Class::Durable).await;
+        let mut heard = String::new();
+        while !heard.ends_with("end") {
+            let (reply, answer) = oneshot::channel();
+            self.hub.poll(id, reply).await;
+            for packet in answer.await.unwrap().packets {
+                heard.push_str(std::str::from_utf8(&packet).unwrap());
+            }
+        }
+        heard
+    }
+
+    async fn read(&self, room: &RoomId) {
+        let (room, at) = (room.clone(), Timestamp(NOW));
+        let cursor =
+            ReadCursor { room, user: ann(), seq: 1, number: 1, message: None, at, moved: true };
+        self.live.read_moved(&cursor).await;
+    }
+
+    fn actor() -> Actor {
+        Actor { tenant: TenantId::single(), user: ann(), role: Role::Member }
+    }
+}
+
+#[tokio::test]
+async fn receipts_of_large_rooms_reach_only_the_readers_own_sockets() {
+    let house = House::new();
+    let small = house.room("small", ANNOUNCED_ROOM_MEMBERS_MAX);
+    let large = house.room("large", ANNOUNCED_ROOM_MEMBERS_MAX + 1);
+    let in_small = house.hears(topics::room(&small)).await;
+    let in_large = house.hears(topics::room(&large)).await;
+    let own = house.hears(everywhere()).await;
+    house.read(&small).await;
+    house.read(&large).await;
+    assert!(house.heard(in_small).await.contains("receipt.read"));
+    assert_eq!(house.heard(in_large).await, "end");
+    let own = house.heard(own).await;
+    assert!(own.contains("large") && !own.contains("small"), "{own}");
+}
+
+#[tokio::test]
+async fn typing_is_not_shown_in_very_large_rooms() {
+    let house = House::new();
+    let small = house.room("small", TYPING_ROOM_MEMBERS_MAX);
+    let large = house.room("large", TYPING_ROOM_MEMBERS_MAX + 1);
+    let in_small = house.hears(topics::room(&small)).await;
+    let in_large = house.hears(topics::room(&large)).await;
+    let who = Arc::new(Profile { id: ann(), username: "ann".to_owned(), name: "Ann".to_owned() });
+    for room in [&small, &large] {
+        house.live.typing(&who, room, true).await;
+        house.live.typing(&who, room, false).await;
+    }
+    assert!(house.heard(in_small).await.contains("typing"));
+    assert_eq!(house.heard(in_large).await, "end");
+}
+
+#[tokio::test]
+async fn a_late_announcement_of_what_has_changed_is_not_made() {
+    let house = House::new();
+    let room = house.room("room", 2);
+    let rooms = || Some(vec![Arc::new(house.world.stored.lock().rooms[0].clone())]);
+    let hears = house.hears(topics::room(&room)).await;
+    house.live.came(&House::actor(), None);
+    for status in [PresenceStatus::Offline, PresenceStatus::Online] {
+        let announcement = Announcement { actor: House::actor(), status, rooms: rooms() };
+        house.live.announce_presence(announcement).await;
+    }
+    let heard = house.heard(hears).await;
+    assert!(heard.contains("online") && !heard.contains("offline"), "{heard}");
+    assert_eq!(house.live.unannounced(), 0);
+}
