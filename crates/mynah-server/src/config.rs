@@ -16,6 +16,7 @@
 //! replaced backends use (`PORT`, `JWT_SECRET`, `ALLOWED_ORIGIN` …) are honoured as they are.
 
 mod check;
+mod explain;
 mod load;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mynah_server::config::{self, Config, LogFormat};
-use mynah_server::serve;
+use mynah_server::{serve, wiring};
 use tracing_subscriber::EnvFilter;
 
 #[cfg(feature = "jemalloc")]
@@ -80,17 +80,29 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Config { what: ConfigCommand::Check } => {
-            let problems = config.problems();
-            for problem in &problems {
-                say(&format!("{} {}", problem.entry, problem.text));
+            for remark in &loaded.remarks {
+                say(remark);
             }
-            if problems.is_empty() {
-                show("the configuration is fine\n");
-                return Ok(ExitCode::SUCCESS);
-            }
-            Ok(ExitCode::FAILURE)
+            Ok(check(&config))
         }
     }
+}
+
+/// Says everything that forbids a start.
+fn check(config: &Config) -> ExitCode {
+    let problems = config.problems();
+    for problem in &problems {
+        say(&format!("{} {}", problem.entry, problem.text));
+    }
+    let vocabularies = wiring::dialects(config);
+    if let Err(error) = &vocabularies {
+        say(&format!("{error:#}"));
+    }
+    if problems.is_empty() && vocabularies.is_ok() {
+        show("the configuration is fine\n");
+        return ExitCode::SUCCESS;
+    }
+    ExitCode::FAILURE
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {

@@ -65,6 +65,14 @@ fn hub(config: &Config) -> Hub {
     })
 }
 
+/// Compiles the vocabularies that a configuration names.
+///
+/// # Errors
+/// What is wrong, with file, line and column or the entry.
+pub fn dialects(config: &Config) -> anyhow::Result<Arc<Dialects>> {
+    Dialects::new(vocabularies(config)?).map_err(anyhow::Error::msg)
+}
+
 fn vocabularies(config: &Config) -> anyhow::Result<Vocabularies> {
     let mut own = Vec::new();
     if let Some(folder) = &config.socketio.vocabulary_dir {
@@ -109,7 +117,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(CombIds);
     let hub = hub(config);
-    let dialects = Dialects::new(vocabularies(config)?).map_err(anyhow::Error::msg)?;
+    let dialects = dialects(config)?;
     let deadlines = Deadlines::start();
     let (queue, commits) = commit_queue();
     let listener: Arc<dyn CommitListener> = queue;

@@ -1,6 +1,7 @@
 //! What must not be, above all in production.
 
 use super::{Config, Stage};
+use crate::http::Network;
 
 /// Shortest secret accepted in production, in bytes.
 const SECRET_BYTES_MIN: usize = 32;
@@ -39,6 +40,11 @@ impl Config {
                 "http.allowed_origins",
                 "* would let every web page act for its visitors: list the exact origins",
             );
+        }
+        for network in &self.http.trusted_proxies {
+            if let Err(error) = network.parse::<Network>() {
+                add("http.trusted_proxies", &error.to_string());
+            }
         }
         if self.env == Stage::Production {
             self.production(&mut add);

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde::Serialize;
 
 use super::Config;
+use super::explain::explain;
 
 /// File that is read when it is there and no other is named.
 const DEFAULT_FILE: &str = "mynah.toml";
@@ -43,9 +46,9 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// An entry is wrong or unknown.
-    #[error("configuration: {0}")]
-    Entry(Box<figment::Error>),
+    /// Entries are wrong or unknown: one line each.
+    #[error("the configuration cannot be read:\n{0}")]
+    Entry(String),
     /// An environment name asks for what this version cannot do.
     #[error("{name}: {reason}")]
     Unsupported {
@@ -76,24 +79,24 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
     if let Some(path) = path {
         let source = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        // Named so that errors say which file they speak of.
-        figment = figment.merge(Toml::string(&source));
+        figment = figment.merge(Named(path.display().to_string(), Toml::string(&source)));
     }
     for (name, entry) in ALIASES {
         if let Some(value) = lookup(environment, name) {
-            figment = merge_text(figment, entry, value.trim());
+            figment = merge_text(figment, name, entry, value.trim());
         }
     }
     if let Some(stage) = lookup(environment, "MYNAH_ENV") {
-        figment = merge_text(figment, "env", &stage.trim().to_lowercase());
+        figment = merge_text(figment, "MYNAH_ENV", "env", &stage.trim().to_lowercase());
     }
     for (name, value) in environment {
         let Some(rest) = name.strip_prefix("MYNAH_") else { continue };
         if rest.contains("__") {
-            figment = merge_text(figment, &rest.to_lowercase().replace("__", "."), value.trim());
+            let entry = rest.to_lowercase().replace("__", ".");
+            figment = merge_text(figment, name, &entry, value.trim());
         }
     }
-    let config: Config = figment.extract().map_err(|e| ConfigError::Entry(Box::new(e)))?;
+    let config: Config = figment.extract().map_err(|e| ConfigError::Entry(explain(e)))?;
     unsupported(environment)?;
     let remarks = WITHOUT_EFFECT
         .iter()
@@ -108,20 +111,37 @@ fn lookup<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str
     found.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
 }
 
-/// Sets an entry from a text as an environment variable gives it.
-fn merge_text(figment: Figment, entry: &str, text: &str) -> Figment {
+/// A source of values with the name that messages to people give it.
+struct Named<P>(String, P);
+
+impl<P: Provider> Provider for Named<P> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.0.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        self.1.data()
+    }
+}
+
+/// Sets an entry from the text of an environment variable.
+fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 2] = ["http.allowed_origins", "http.trusted_proxies"];
     const TEXTS: [&str; 3] = ["auth.jwt_secret", "log.level", "server.data_dir"];
     if LISTS.contains(&entry) {
         let list: Vec<&str> = text.split(',').map(str::trim).filter(|t| !t.is_empty()).collect();
-        return figment.merge(Serialized::default(entry, list));
+        return merge(figment, name, entry, list);
     }
     if TEXTS.contains(&entry) {
-        return figment.merge(Serialized::default(entry, text));
+        return merge(figment, name, entry, text);
     }
     // Numbers and booleans are read as TOML reads them, everything else is text.
     let value: figment::value::Value = text.parse().unwrap_or_else(|never| match never {});
-    figment.merge(Serialized::default(entry, value))
+    merge(figment, name, entry, value)
+}
+
+fn merge(figment: Figment, name: &str, entry: &str, value: impl Serialize) -> Figment {
+    figment.merge(Named(name.to_owned(), Serialized::default(entry, value)))
 }
 
 fn unsupported(environment: &[(String, String)]) -> Result<(), ConfigError> {
@@ -173,10 +193,55 @@ mod tests {
 
     #[test]
     fn wrong_and_unknown_entries_are_named() {
-        let error = from(&[("PORT", "many")]).unwrap_err().to_string();
-        assert!(error.contains("port"), "{error}");
-        let error = from(&[("MYNAH_SERVER__PROT", "1")]).unwrap_err().to_string();
-        assert!(error.contains("prot"), "{error}");
+        for (name, value, problem) in [
+            (
+                "PORT",
+                "many",
+                "PORT: server.port must be a whole number from 0 to 65535, not \"many\"",
+            ),
+            (
+                "MYNAH_SERVER__PROT",
+                "1",
+                "MYNAH_SERVER__PROT: server.prot is not an entry; known here: host, port, \
+                 data_dir, drain_s",
+            ),
+            (
+                "MYNAH_LIMITS__RATE",
+                "on",
+                "MYNAH_LIMITS__RATE: limits.rate must be one of standard, off, not \"on\"",
+            ),
+            (
+                "MYNAH_AUTH__PROVISION_UNKNOWN_USERS",
+                "1",
+                "MYNAH_AUTH__PROVISION_UNKNOWN_USERS: auth.provision_unknown_users must be true or \
+                 false, not 1",
+            ),
+        ] {
+            let error = from(&[(name, value)]).unwrap_err().to_string();
+            assert_eq!(error, format!("the configuration cannot be read:\n{problem}"));
+        }
+    }
+
+    #[test]
+    fn wrong_entries_of_a_file_are_named_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.toml");
+        for (text, problem) in [
+            (
+                "[server]\nport = 70000",
+                "server.port must be a whole number from 0 to 65535, not 70000",
+            ),
+            ("[auth]\njwt_secret = 4711", "auth.jwt_secret must be a text, not something else"),
+            ("[sever]", "sever is not an entry; known here: env, server, "),
+            ("server = 1", "server must be a section, not 1"),
+            ("[server", "TOML parse error at line 1"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = load(Some(&path), &[]).unwrap_err().to_string();
+            let own = format!("own.toml: {problem}");
+            assert!(error.contains(&own), "{own}\n{error}");
+            assert!(!error.contains("4711") && !error.contains("src/"), "{error}");
+        }
     }
 
     #[test]

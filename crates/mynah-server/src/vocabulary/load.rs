@@ -18,16 +18,20 @@ use template::Place;
 
 /// A vocabulary file that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {problem}")]
+#[error("{}{problem}", place(file, *line, *column))]
 pub struct VocabularyError {
     /// Which file.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 when the problem is in no file.
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
     /// What is wrong and what would be right.
     pub problem: String,
+}
+
+fn place(file: &str, line: usize, column: usize) -> String {
+    if line == 0 { String::new() } else { format!("{file}:{line}:{column}: ") }
 }
 
 /// What facts a vocabulary may spell, with the groups of fields in scope; `true`: state, not an event.
