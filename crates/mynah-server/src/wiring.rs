@@ -145,6 +145,8 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     tokio::spawn(dispatcher.run(commits));
     let metrics = Arc::new(Metrics::new());
     watch_hub(&metrics, &hub);
+    watch_store(&metrics, &store);
+    watch_live(&metrics, &live);
     let identity = Identity::new(
         &IdentityRules {
             secret: Secret::new(config.auth.jwt_secret.expose().as_bytes()),
@@ -252,31 +254,84 @@ fn public_http(config: &Config, house: &House, trusted_proxies: Vec<Network>) ->
     http::public_router(house.clone(), options)
 }
 
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
+    Sample { name, help, kind: SampleKind::Gauge, value }
+}
+
+fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
+    Sample { name, help, kind: SampleKind::Counter, value }
+}
+
 fn watch_hub(metrics: &Metrics, hub: &Hub) {
     let hub = hub.clone();
     metrics.add_source(move || {
         let stats = hub.stats();
-        let gauge = |name, help, value| Sample { name, help, kind: SampleKind::Gauge, value };
-        let counter = |name, help, value| Sample { name, help, kind: SampleKind::Counter, value };
         vec![
-            gauge("mynah_sessions", "Open connections", stats.sessions),
-            gauge("mynah_topics", "Topics with subscribers", stats.topics),
-            gauge("mynah_subscriptions", "Subscriptions", stats.subscriptions),
-            gauge("mynah_queued_bytes", "Bytes waiting for slow connections", stats.queued_bytes),
-            counter("mynah_publications", "Publications fanned out", stats.publications),
-            counter("mynah_deliveries", "Frames written to connections", stats.deliveries),
-            counter("mynah_write_calls", "Write system calls", stats.write_calls),
+            gauge("sessions", "Open connections", stats.sessions),
+            gauge("topics", "Topics with subscribers", stats.topics),
+            gauge("subscriptions", "Subscriptions", stats.subscriptions),
+            gauge("queued_bytes", "Bytes waiting for slow connections", stats.queued_bytes),
+            counter("publications", "Publications fanned out", stats.publications),
+            counter("deliveries", "Frames written to connections", stats.deliveries),
+            counter("write_calls", "Write system calls", stats.write_calls),
             counter(
-                "mynah_dropped_ephemeral",
+                "dropped_ephemeral",
                 "Typing and presence frames dropped for slow connections",
                 stats.dropped_ephemeral,
             ),
-            counter("mynah_closed_slow", "Connections closed as too slow", stats.closed_slow),
+            counter("closed_slow", "Connections closed as too slow", stats.closed_slow),
             counter(
-                "mynah_closed_ping_timeout",
+                "closed_ping_timeout",
                 "Connections closed because pings were not answered",
                 stats.closed_ping_timeout,
             ),
         ]
     });
+}
+
+/// The store is watched without being held: its owner closes it at the end.
+fn watch_store(metrics: &Metrics, store: &Arc<SqliteStore>) {
+    let store = Arc::downgrade(store);
+    metrics.add_source(move || {
+        let Some(stats) = store.upgrade().map(|store| store.stats()) else { return Vec::new() };
+        vec![
+            counter("store_commits", "Commits that are on disk", stats.commits),
+            counter("store_failed_commits", "Commits that failed", stats.failed_commits),
+            counter("store_writes", "Writes taken from the queue", stats.writes),
+            gauge("store_last_batch", "Writes in the last commit", stats.last_batch),
+            gauge("store_largest_batch", "Writes in the largest commit", stats.largest_batch),
+            gauge("store_write_queue", "Writes waiting", stats.write_queue as u64),
+            gauge("store_read_queue", "Reads waiting", stats.read_queue as u64),
+            gauge("store_wal_bytes", "Size of the write-ahead log", stats.wal_bytes),
+        ]
+    });
+}
+
+fn watch_live(metrics: &Metrics, live: &Live) {
+    let live = live.clone();
+    metrics.add_source(move || {
+        let help = "Comings and goings not announced because too many waited";
+        vec![counter("unannounced_presence", help, live.unannounced())]
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_stores_numbers_are_scraped() {
+        let folder = tempfile::tempdir().unwrap();
+        let built = build(&Config::default(), folder.path()).unwrap();
+        let text = built.house.metrics.text().unwrap();
+        for line in [
+            "\nmynah_sessions 0\n",
+            "\nmynah_store_failed_commits_total 0\n",
+            "\nmynah_store_write_queue 0\n",
+            "\nmynah_store_wal_bytes ",
+            "\nmynah_unannounced_presence_total 0\n",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
 }
