@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::stats::SharedStats;
+use crate::stats::ShardCounters;
 use crate::{
     Class, Close, CloseEach, CloseReason, Dialect, Frame, HubConfig, HubStats, NewSession,
     PollReply, Publication, SessionId, Shard, Start, TcpSocket, Topic,
@@ -31,7 +31,7 @@ pub struct Hub {
 
 struct ShardHandle {
     commands: mpsc::Sender<Command>,
-    stats: Arc<SharedStats>,
+    stats: Arc<ShardCounters>,
 }
 
 /// Why a session could not begin.
@@ -65,7 +65,7 @@ impl Hub {
         let shards = (0..config.shards.max(1))
             .map(|number| {
                 let (commands, inbox) = mpsc::channel(config.command_queue_max.max(1));
-                let stats = Arc::new(SharedStats::default());
+                let stats = Arc::new(ShardCounters::default());
                 let (rules, total) = (Arc::clone(&rules), Arc::clone(&total));
                 let shard = Shard::new(number, config.limits.clone(), rules, total);
                 drop(tokio::spawn(task::run(shard, inbox, Arc::clone(&stats))));

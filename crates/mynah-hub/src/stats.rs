@@ -18,11 +18,11 @@ macro_rules! stats {
 
         /// A shard's figures as other threads see them, stored after each round of work.
         #[derive(Debug, Default)]
-        pub(crate) struct SharedStats {
+        pub(crate) struct ShardCounters {
             $($name: AtomicU64,)*
         }
 
-        impl SharedStats {
+        impl ShardCounters {
             pub(crate) fn store(&self, stats: &HubStats) {
                 $(self.$name.store(stats.$name, Ordering::Relaxed);)*
             }

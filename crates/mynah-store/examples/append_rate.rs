@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mynah_domain::account::NewAccount;
-use mynah_domain::event::Event;
 use mynah_domain::message::{Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{AccountStore, Commit, CommitListener, MessageStore, RoomStore};

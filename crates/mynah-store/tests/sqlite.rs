@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mynah_domain::chat::ChatError;
-use mynah_domain::event::Event;
 use mynah_domain::message::{Anchor, Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{Commit, CommitListener, MessageStore, StoreError};

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::{AttachError, UpgradeError};
-use crate::stats::SharedStats;
+use crate::stats::ShardCounters;
 use crate::{
     Class, Close, CloseEach, CloseReason, Dialect, DrainedReply, Frame, NewSession, PollReply,
     Publication, SessionId, Shard, Start, TcpSocket, Topic,
@@ -47,7 +47,7 @@ pub(super) enum Command {
 pub(super) async fn run(
     mut shard: Shard<TcpSocket>,
     mut inbox: mpsc::Receiver<Command>,
-    stats: Arc<SharedStats>,
+    stats: Arc<ShardCounters>,
 ) {
     let start = Instant::now();
     let writable = shard.writable_list();

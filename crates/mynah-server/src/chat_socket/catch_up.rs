@@ -1,9 +1,12 @@
 //! What a client missed, in order, each event once.
 
+use std::time::Duration;
+
 use mynah_domain::RoomId;
 use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
 use mynah_domain::event::{Event, Fact};
 use mynah_domain::permission::Denied;
+use mynah_hub::CloseReason;
 
 use super::{ChatSocket, ChatSockets, now};
 use crate::engine_io::Peer;
@@ -12,6 +15,8 @@ use crate::vocabulary::field::Subject;
 
 /// Frames sent before looking whether the connection keeps up.
 const PACE_FRAMES: usize = 64;
+/// How long a connection may take for that; below the time in which a ping must be answered.
+const PACE_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// Sends the events of a held room after `since`, no faster than the connection takes them, then lets the
 /// live ones through.
@@ -27,6 +32,9 @@ pub(super) async fn replay(
     let head = match caught {
         Ok(caught) if !caught.gap && last_seq(&caught.events, since) == caught.head_seq => {
             for page in caught.events.chunks(PACE_FRAMES) {
+                if !keeps_up(peer).await {
+                    return;
+                }
                 for event in page {
                     let (subject, name) = (Subject::Event(event), event.fact.name());
                     let frame = door.dialects.frame(socket.dialect, name, subject, event.at);
@@ -52,6 +60,16 @@ pub(super) async fn replay(
         }
     };
     peer.hub.release(peer.id, socket.dialect, topic, head).await;
+}
+
+/// Waits until most of what was sent is on its way; `false` when the session is over. A peer that takes too
+/// long is ended: it comes back with what it has got, and goes on from there.
+async fn keeps_up(peer: &Peer) -> bool {
+    if let Ok(alive) = tokio::time::timeout(PACE_TIME_MAX, peer.hub.drained(peer.id)).await {
+        return alive;
+    }
+    peer.end(CloseReason::SlowConsumer).await;
+    false
 }
 
 fn last_seq(events: &[Event], since: u64) -> u64 {

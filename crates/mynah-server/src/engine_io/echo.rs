@@ -11,7 +11,7 @@ use super::stream::{Ending, Reader, tune};
 pub fn respond(mut request: Request, message_bytes_max: usize) -> Response {
     let key = match accept(&request) {
         Ok(key) => key,
-        Err(error) => return refuse_handshake(&error),
+        Err(error) => return refuse_handshake(error),
     };
     let pending = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {

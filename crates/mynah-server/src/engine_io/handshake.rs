@@ -74,15 +74,13 @@ fn percent_decode(text: &str) -> String {
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                decoded.push(if byte == b'+' { b' ' } else { byte });
-                at += 1;
-            }
+        let digits = (hex(bytes.get(at + 1)), hex(bytes.get(at + 2)));
+        if let (b'%', (Some(high), Some(low))) = (byte, digits) {
+            decoded.push((high * 16 + low) as u8);
+            at += 3;
+        } else {
+            decoded.push(if byte == b'+' { b' ' } else { byte });
+            at += 1;
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()
@@ -129,7 +127,7 @@ async fn serve<A: Application>(
         {
             refusal
         }
-        Ok(()) if is_upgrade => websocket_request(edge, parameters, address, request).await,
+        Ok(()) if is_upgrade => websocket_request(edge, parameters, address, request),
         Ok(()) => polling_request(edge, parameters, address, request).await,
     }
 }
@@ -141,9 +139,8 @@ fn judge<A: Application>(
     request: &Request,
     is_upgrade: bool,
 ) -> Result<(), RequestError> {
-    let transport = match parameters.transport.as_deref() {
-        Some(name @ ("polling" | "websocket")) => name,
-        _ => return Err(RequestError::UnknownTransport),
+    let Some(transport @ ("polling" | "websocket")) = parameters.transport.as_deref() else {
+        return Err(RequestError::UnknownTransport);
     };
     if let Some(sid) = &parameters.sid {
         let session = edge.registry.find(sid).ok_or(RequestError::UnknownSid)?;
@@ -180,7 +177,7 @@ async fn polling_request<A: Application>(
     }
 }
 
-async fn websocket_request<A: Application>(
+fn websocket_request<A: Application>(
     edge: &Arc<Edge<A>>,
     parameters: Parameters,
     address: SocketAddr,
@@ -188,7 +185,7 @@ async fn websocket_request<A: Application>(
 ) -> Response {
     let accept = match accept(&request) {
         Ok(accept) => accept,
-        Err(error) => return refuse_handshake(&error),
+        Err(error) => return refuse_handshake(error),
     };
     let handshake = introduce(parameters.rest, request.headers(), address);
     let pending = hyper::upgrade::on(&mut request);
@@ -243,7 +240,7 @@ pub(crate) fn switching_protocols(accept: &str) -> Response {
 }
 
 /// A refused WebSocket handshake.
-pub(crate) fn refuse_handshake(error: &websocket::HandshakeError) -> Response {
+pub(crate) fn refuse_handshake(error: websocket::HandshakeError) -> Response {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = (status, error.to_string()).into_response();
     let headers = response.headers_mut();
