@@ -78,6 +78,11 @@ impl Dialects {
         self.spoken.iter().find(|s| s.namespace == namespace).map(|s| s.vocabulary)
     }
 
+    /// All dialects.
+    pub fn all(&self) -> impl Iterator<Item = Dialect> {
+        (0..self.spoken.len()).filter_map(|at| u8::try_from(at).ok().map(Dialect))
+    }
+
     /// The vocabulary of a dialect.
     pub fn vocabulary(&self, dialect: Dialect) -> Option<&Vocabulary> {
         self.vocabularies.get(self.spoken.get(usize::from(dialect.0))?.vocabulary)

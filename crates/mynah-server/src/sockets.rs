@@ -1,13 +1,14 @@
 //! Live connections, as the other doors see them.
 
-use mynah_domain::{SessionFamily, TenantId, UserId};
 use std::sync::Arc;
 
+use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
 use mynah_hub::{CloseEach, CloseReason, Frame, Hub, LazyFrames};
 use mynah_protocol::{engine_io, socket_io, websocket};
 
 use crate::dialects::Dialects;
 use crate::topics;
+use crate::vocabulary::field::Subject;
 
 /// Handle on the live connections.
 #[derive(Clone)]
@@ -37,11 +38,15 @@ impl Sockets {
 
     fn close(&self) -> CloseEach {
         let last = Some(Arc::clone(&self.goodbye));
-        CloseEach { reason: CloseReason::Named("signed out"), last }
+        CloseEach { reason: CloseReason::Named(SIGNED_OUT), last }
     }
 }
 
-/// A DISCONNECT packet for each namespace (the stock client does not reconnect after one, and ignores
+/// What ends a connection from our side.
+const SIGNED_OUT: &str = "signed out";
+
+/// `session.closed` in every dialect that spells it (clients ignore other vocabularies' events), a DISCONNECT
+/// packet for each namespace (the stock client does not reconnect after one, and ignores
 /// those of namespaces it is not in), then the end of the transport.
 fn goodbye(dialects: &Dialects) -> Frame {
     let vocabularies: Vec<_> = dialects.vocabularies().iter().collect();
@@ -49,6 +54,13 @@ fn goodbye(dialects: &Dialects) -> Frame {
     namespaces.sort_unstable();
     namespaces.dedup();
     let (mut stream, mut polled) = (Vec::new(), Vec::new());
+    for dialect in dialects.all() {
+        let subject = Subject::Closing(SIGNED_OUT);
+        if let Some(news) = dialects.frame(dialect, "session.closed", subject, Timestamp(0)) {
+            stream.extend_from_slice(news.stream());
+            engine_io::append_packet(news.packet(), &mut polled);
+        }
+    }
     for namespace in namespaces {
         let mut packet = Vec::new();
         socket_io::disconnect(namespace, &mut packet);
