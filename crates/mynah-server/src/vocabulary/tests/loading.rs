@@ -84,7 +84,7 @@ fn outbound_mistakes_are_said_with_their_place() {
         ("{ a = 1, \"b?\" = 2 }", 25, "b? is always there: drop the ?"),
         ("{ a = 1, \"a?\" = \"$room_id\" }", 18, "a is there twice"),
         ("{ \"?\" = 1 }", 11, "a member needs a name"),
-        ("{ \"$eahc\" = \"x\" }", 11, "unknown instruction $eahc; known: $each"),
+        ("{ \"$every\" = \"x\" }", 11, "unknown instruction $every; known: $each"),
         ("{ \"$as\" = \"x\" }", 11, "unknown instruction $as"),
         ("{ \"$each\" = \"session.rooms\", \"$as\" = \"$room.id\" }", 21, "there is no list"),
         ("{ \"$with\" = \"@nope\" }", 21, "$with must name an object under [shapes]"),
