@@ -4,6 +4,7 @@
 mod catch_up;
 mod connect;
 mod execute;
+mod places;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,6 +16,8 @@ use mynah_domain::{RoomId, Timestamp};
 use mynah_hub::{Dialect, Frame, TimerKey};
 use mynah_protocol::socket_io;
 use serde_json::value::RawValue;
+
+pub use places::Places;
 
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -41,6 +44,8 @@ pub struct Parts {
     pub house: House,
     /// The words.
     pub dialects: Arc<Dialects>,
+    /// How many connections users may have.
+    pub places: Places,
     /// How many events the dispatcher has begun to deliver.
     pub dispatched: Arc<AtomicU64>,
     /// Expiry of credentials.
@@ -64,6 +69,7 @@ pub struct ChatSocket {
     namespace: Box<str>,
     sid: Box<str>,
     expiry: Vec<TimerKey>,
+    _place: places::Place,
     /// Whether the user counts as online because of it.
     is_present: bool,
     /// Where a typing notice of this socket may be on.
@@ -210,7 +216,7 @@ impl Namespaces for ChatSockets {
         socket: &mut ChatSocket,
         incoming: Incoming,
     ) -> Result<Working, Incoming> {
-        if !self.is_send(socket, &incoming) {
+        if !self.is_send(socket, &incoming) || !incoming.attachments.is_empty() {
             return Err(incoming);
         }
         let Ok((_, Command::SendMessage { room, draft })) = self.read(socket, &incoming) else {
@@ -227,6 +233,9 @@ impl Namespaces for ChatSockets {
 
     async fn event(&self, peer: &Peer, socket: &mut ChatSocket, incoming: Incoming) -> Outgoing {
         let refusal = Refusal::of(&incoming);
+        if !incoming.attachments.is_empty() {
+            return self.refuse(socket, &refusal, &failure::binary());
+        }
         let (rule, command) = match self.read(socket, &incoming) {
             Ok(read) => read,
             Err(Unread::Invalid(violations)) => {

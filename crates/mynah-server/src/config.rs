@@ -218,6 +218,8 @@ pub struct LimitsConfig {
     pub content_chars_max: usize,
     /// Open connections; beyond, new ones are refused at once.
     pub connections_max: usize,
+    /// Open Socket.IO connections of one user, over all namespaces and devices.
+    pub connections_per_user_max: usize,
     /// Bytes waiting for one slow connection; beyond, it is closed and catches up later.
     pub queue_bytes_max: usize,
     /// Frames waiting for one slow connection.
@@ -231,6 +233,7 @@ impl Default for LimitsConfig {
             messages_per_minute: 200,
             content_chars_max: 8_000,
             connections_max: 100_000,
+            connections_per_user_max: 100,
             queue_bytes_max: 1 << 20,
             queue_frames_max: 1_000,
         }

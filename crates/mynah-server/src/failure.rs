@@ -102,6 +102,23 @@ pub fn invalid(violations: Vec<Violation>) -> Failure {
     Failure { violations, ..plain(400, "VALIDATION", text) }
 }
 
+/// An event with binary data, where no command takes any.
+pub fn binary() -> Failure {
+    plain(400, "VALIDATION", "binary data is not taken here: send JSON")
+}
+
+/// A user with more connections than allowed.
+pub fn too_many_connections() -> Failure {
+    Failure {
+        retry_after_ms: Some(5_000),
+        ..plain(
+            429,
+            "TOO_MANY_CONNECTIONS",
+            "too many connections of this user; close others first",
+        )
+    }
+}
+
 /// An event that the vocabulary does not know.
 pub fn unknown_event(event: &str) -> Failure {
     let shown: String = event.chars().take(64).collect();

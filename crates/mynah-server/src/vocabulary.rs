@@ -23,8 +23,8 @@ pub const BUILT_IN: [(&str, &str); 2] = [
     ("vocabularies/native.toml", include_str!("../../../vocabularies/native.toml")),
 ];
 
-/// Who hears a fact that is state (typing, presence, receipts); durable facts always reach all members,
-/// the sender's own sockets included.
+/// Who hears a typing notice; all other facts reach everybody concerned, the sockets of who caused them
+/// included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Everybody in the room.

@@ -14,7 +14,7 @@ use mynah_hub::{Dialect, Hub, HubConfig, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
-use crate::chat_socket::{self, ChatSockets};
+use crate::chat_socket::{self, ChatSockets, Places};
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -171,6 +171,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let sockets = ChatSockets::new(chat_socket::Parts {
         house: house.clone(),
         dialects,
+        places: Places::new(config.limits.connections_per_user_max),
         dispatched,
         deadlines: deadlines.clone(),
         clock,

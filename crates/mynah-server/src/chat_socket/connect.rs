@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{Auth, ChatSocket, ChatSockets, Welcome, catch_up, connect_refused, now};
 use crate::engine_io::Peer;
+use crate::failure;
 use crate::identity::Identified;
 use crate::socket_io::ConnectRefused;
 use crate::system::session_id;
@@ -32,6 +33,9 @@ pub(super) async fn connect(
     let auth: Auth<'_> = auth.and_then(|a| serde_json::from_str(a).ok()).unwrap_or_default();
     let dialect = choose_dialect(door, peer, namespace, &auth)?;
     let who = identify(door, peer, &auth).await?;
+    let Some(place) = door.places.take(&who.actor) else {
+        return Err(connect_refused(&failure::too_many_connections()));
+    };
     let everywhere = door.dialects.vocabulary(dialect).is_some_and(|v| v.auto_join);
     let mut own = vec![(user_topic(&who, everywhere), Start::Live)];
     if let Some(family) = &who.family {
@@ -53,6 +57,7 @@ pub(super) async fn connect(
         namespace: namespace.into(),
         sid: session_id().into(),
         expiry,
+        _place: place,
         typing_in: None,
         is_present: false,
         welcome: Some(Box::new(welcome)),

@@ -14,6 +14,7 @@ use super::{ChatSocket, ChatSockets, ack_frame, acknowledge, catch_up, now};
 use crate::engine_io::Peer;
 use crate::socket_io::{Incoming, Outgoing, Working};
 use crate::topics;
+use crate::vocabulary::Audience;
 use crate::vocabulary::command::Command;
 use crate::vocabulary::field::{Failure, Presence, Scope, Subject};
 use crate::vocabulary::template::Template;
@@ -144,7 +145,10 @@ pub(super) async fn execute(
         Command::MarkRead { room, to } => mark_read(door, socket, room, to).await?,
         Command::Typing { room, is_typing } => {
             chat.may(actor, Operation::ShowTyping, &room).await?;
-            door.house.live.typing_from(Some(peer.id), &who.profile, &room, is_typing).await;
+            let spelling = door.vocabulary(socket).outbound("typing");
+            let others = spelling.is_some_and(|rule| rule.audience == Audience::Others);
+            let origin = others.then_some(peer.id);
+            door.house.live.typing_from(origin, &who.profile, &room, is_typing).await;
             socket.typing_in = is_typing.then_some(room);
             Reply::Done
         }

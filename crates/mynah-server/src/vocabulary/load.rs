@@ -34,7 +34,7 @@ fn place(file: &str, line: usize, column: usize) -> String {
     if line == 0 { String::new() } else { format!("{file}:{line}:{column}: ") }
 }
 
-/// What facts a vocabulary may spell, with the groups of fields in scope; `true`: state, not an event.
+/// What facts a vocabulary may spell, with the groups of fields in scope; `true`: it comes from a socket that can be left out.
 const OUTBOUND: &[(&str, &[Group], bool)] = &[
     ("room.created", &[Group::Event, Group::Room, Group::RoomId], false),
     ("room.updated", &[Group::Event, Group::Room, Group::RoomId], false),
@@ -50,14 +50,14 @@ const OUTBOUND: &[(&str, &[Group], bool)] = &[
     ("room.removed", &[Group::Event, Group::RoomId, Group::Member], false),
     ("room.invited", &[Group::Event, Group::Room, Group::RoomId], false),
     ("typing", &[Group::RoomId, Group::User, Group::Typing], true),
-    ("presence", &[Group::Presence], true),
-    ("receipt.read", &[Group::RoomId, Group::Read], true),
-    ("connection.ready", &[Group::Session, Group::User], true),
-    ("room.opened", &[Group::Room, Group::RoomId], true),
-    ("room.history", &[Group::RoomId, Group::History], true),
-    ("room.resync", &[Group::Room, Group::RoomId], true),
-    ("session.expiring", &[Group::Expiry], true),
-    ("session.closed", &[Group::Ending], true),
+    ("presence", &[Group::Presence], false),
+    ("receipt.read", &[Group::RoomId, Group::Read], false),
+    ("connection.ready", &[Group::Session, Group::User], false),
+    ("room.opened", &[Group::Room, Group::RoomId], false),
+    ("room.history", &[Group::RoomId, Group::History], false),
+    ("room.resync", &[Group::Room, Group::RoomId], false),
+    ("session.expiring", &[Group::Expiry], false),
+    ("session.closed", &[Group::Ending], false),
 ];
 
 /// Groups of fields that the acknowledgement of a command may name.
@@ -334,12 +334,12 @@ impl<'a> Reader<'a> {
         let mut rules = HashMap::new();
         for (fact, section) in self.sections(root, "out")? {
             let found = OUTBOUND.iter().find(|(name, _, _)| *name == fact);
-            let Some((name, groups, is_state)) = found else {
+            let Some((name, groups, has_origin)) = found else {
                 let known: Vec<&str> = OUTBOUND.iter().map(|(n, _, _)| *n).collect();
                 let problem = format!("unknown fact {fact:?}; known: {}", known.join(", "));
                 return self.error(section.key, problem);
             };
-            rules.insert(*name, self.outbound_rule(&section, groups, *is_state)?);
+            rules.insert(*name, self.outbound_rule(&section, groups, *has_origin)?);
         }
         Ok(rules)
     }
@@ -348,7 +348,7 @@ impl<'a> Reader<'a> {
         &self,
         section: &Section<'a>,
         groups: &[Group],
-        is_state: bool,
+        has_origin: bool,
     ) -> Result<OutboundRule> {
         let table = section.table;
         self.known_keys(table, &["event", "audience", "args"])?;
@@ -357,10 +357,12 @@ impl<'a> Reader<'a> {
             None => Audience::Room,
             Some(item) => match item.as_str() {
                 Some("room") => Audience::Room,
-                Some("others") if is_state => Audience::Others,
+                Some("others") if has_origin => Audience::Others,
                 Some("others") => {
-                    return self
-                        .error(item.span(), "a durable event always reaches the whole room");
+                    return self.error(
+                        item.span(),
+                        "only typing comes from a socket that can be left out",
+                    );
                 }
                 _ => return self.error(item.span(), "audience must be room or others"),
             },

@@ -69,7 +69,7 @@ fn outbound_mistakes_are_said_with_their_place() {
         (
             "[out.\"message.created\"]\nevent = \"m\"\naudience = \"others\"\nargs = []",
             "7:12",
-            "a durable event always reaches the whole room",
+            "only typing comes from a socket that can be left out",
         ),
         (
             "[out.typing]\nevent = \"t\"\naudience = \"all\"\nargs = []",
