@@ -43,7 +43,6 @@ const TEXT: [&str; 15] = [
     ".ci/run",
     "Dockerfile",
 ];
-const REGISTRY: &str = "https://registry.npmjs.org/";
 
 pub(super) fn check(root: &Path, files: &[String]) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
@@ -98,18 +97,18 @@ fn machine_mentions(path: &str, text: &str, machine: &[String]) -> Vec<Violation
     violations
 }
 
-/// Packages locked to a mirror cannot be installed elsewhere.
+/// Packages locked to a host cannot be installed where another one serves them.
 fn lock_hosts(path: &str, lock: &str) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (index, line) in lock.lines().enumerate() {
         let resolved = line.trim().strip_prefix("\"resolved\": \"");
-        if resolved.is_some_and(|url| url.starts_with("http") && !url.starts_with(REGISTRY)) {
+        if resolved.is_some_and(|url| url.starts_with("http")) {
             violations.push(Violation {
                 path: path.to_owned(),
                 line: index + 1,
                 rule: "lock host",
-                problem: "a package is locked to a host that is not the public registry".to_owned(),
-                fix: "replace the host by https://registry.npmjs.org",
+                problem: "a package is locked to a host".to_owned(),
+                fix: "set omit-lockfile-registry-resolved=true in .npmrc and lock again",
             });
         }
     }
@@ -205,8 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn finds_packages_locked_to_a_mirror() {
-        let lock = "{\n  \"resolved\": \"https://registry.npmjs.org/a/-/a-1.0.0.tgz\",\n  \
+    fn finds_packages_locked_to_a_host() {
+        let lock = "{\n  \"integrity\": \"sha512-x\",\n  \
                     \"resolved\": \"http://mirror.example/b/-/b-1.0.0.tgz\",\n  \"resolved\": \"packages/c\"\n}\n";
         assert_eq!(lines(&lock_hosts("web/package-lock.json", lock)), [3]);
     }
