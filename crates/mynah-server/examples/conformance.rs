@@ -56,6 +56,10 @@ impl Application for EngineEcho {
         peer
     }
 
+    async fn begun(&self, _peer: &mut Peer) -> Result<(), Refused> {
+        Ok(())
+    }
+
     async fn text(&self, peer: &mut Peer, text: &str) -> Result<(), Refused> {
         peer.send(frames::text(format!("4{text}").as_bytes())).await;
         Ok(())

@@ -27,7 +27,7 @@ use mynah_hub::{
 use mynah_protocol::engine_io;
 
 pub use admission::Admission;
-pub use handshake::Handshake;
+pub use handshake::{Handshake, Revision};
 use registry::Registry;
 
 use crate::frames;
@@ -93,6 +93,12 @@ pub trait Application: Send + Sync + 'static {
 
     /// A session has begun; its open packet is on the way.
     fn opened(&self, peer: Peer) -> Self::Session;
+
+    /// Called once right after [`Application::opened`], before any message is looked at.
+    fn begun(
+        &self,
+        session: &mut Self::Session,
+    ) -> impl Future<Output = Result<(), Refused>> + Send;
 
     /// A text message.
     fn text(

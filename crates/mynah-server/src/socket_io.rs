@@ -252,6 +252,10 @@ impl<N: Namespaces> Application for SocketIo<N> {
         }
     }
 
+    async fn begun(&self, _session: &mut Self::Session) -> Result<(), Refused> {
+        Ok(())
+    }
+
     async fn text(&self, session: &mut Self::Session, text: &str) -> Result<(), Refused> {
         match session.decoder.text(text) {
             Ok(Some(packet)) => self.packet(session, packet).await,

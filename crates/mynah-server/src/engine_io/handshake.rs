@@ -12,9 +12,21 @@ use mynah_protocol::websocket;
 
 use super::{Application, Edge, Remote, polling, stream, upgrade};
 
+/// Revision of the Engine.IO protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Revision {
+    /// `EIO=3`: clients of Socket.IO 2.
+    V3,
+    /// `EIO=4`: clients of Socket.IO 3 and 4.
+    #[default]
+    V4,
+}
+
 /// How a session introduced itself: what the application may look at when it decides.
 #[derive(Debug, Clone)]
 pub struct Handshake {
+    /// What it speaks.
+    pub revision: Revision,
     /// Query parameters, decoded, without those of Engine.IO itself.
     pub query: Vec<(String, String)>,
     /// `Authorization` header.
@@ -210,7 +222,7 @@ fn introduce(
         .and_then(|value| value.to_str().ok())
         .filter(|text| text.len() <= AUTHORIZATION_BYTES_MAX)
         .map(str::to_owned);
-    Arc::new(Handshake { query, authorization, address })
+    Arc::new(Handshake { revision: Revision::V4, query, authorization, address })
 }
 
 /// Judges a WebSocket handshake; gives the value for `Sec-WebSocket-Accept`.

@@ -40,7 +40,22 @@ pub(super) async fn open<A: Application>(
         }
         return refuse(RequestError::BadRequest);
     }
-    answer(open)
+    // A task of its own: a client that gives its request up must not stop it half-way.
+    match tokio::spawn(begin(Arc::clone(edge), Arc::clone(&session))).await {
+        Ok(Ok(())) => answer(open),
+        Ok(Err(Refused(why))) => end(edge, &session, why).await,
+        Err(_panicked) => end(edge, &session, "internal error").await,
+    }
+}
+
+async fn begin<A: Application>(
+    edge: Arc<Edge<A>>,
+    session: Arc<PollSession<A>>,
+) -> Result<(), Refused> {
+    match session.state.lock().await.as_mut() {
+        Some(state) => edge.app.begun(state).await,
+        None => Err(Refused("session over")),
+    }
 }
 
 fn answer(body: impl Into<Bytes>) -> Response {

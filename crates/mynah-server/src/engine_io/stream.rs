@@ -50,6 +50,12 @@ pub(crate) enum Ending {
     },
 }
 
+impl From<Refused> for Ending {
+    fn from(Refused(why): Refused) -> Self {
+        Self::Broken { code: 1000, why }
+    }
+}
+
 impl Reader {
     /// Takes over an upgraded connection; also gives what came in one piece with the request.
     pub(crate) async fn take_over(
@@ -161,8 +167,13 @@ pub(super) async fn serve<A: Application>(
     let open = edge.open_frame(&session_id(), &[]);
     edge.hub.send(id, open, Class::Durable).await;
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
-    let session = edge.app.opened(peer);
-    Pump { edge, id, pulse, reader }.run(session, early, Vec::new()).await;
+    let mut session = edge.app.opened(peer);
+    let begun = Box::pin(edge.app.begun(&mut session)).await;
+    let pump = Pump { edge, id, pulse, reader };
+    match begun {
+        Ok(()) => pump.run(session, early, Vec::new()).await,
+        Err(refused) => pump.end(session, refused.into()).await,
+    }
 }
 
 /// A peer that acknowledges nothing for this long is gone.
@@ -219,6 +230,11 @@ impl<A: Application> Pump<A> {
                 Turn::Reply(None) => {}
             }
         };
+        self.end(session, ending).await;
+    }
+
+    /// Says goodbye to the session.
+    async fn end(self, session: A::Session, ending: Ending) {
         Box::pin(self.edge.app.closed(session)).await;
         if let Ending::Broken { code, why } = ending {
             let last = Some(frames::close(code, ""));
@@ -293,6 +309,6 @@ impl<A: Application> Pump<A> {
                 return Err(Ending::Broken { code: code.unwrap_or(1000), why: "transport close" });
             }
         };
-        taken.map_err(|Refused(why)| Ending::Broken { code: 1000, why })
+        taken.map_err(Ending::from)
     }
 }

@@ -42,6 +42,10 @@ impl Application for Listener {
         peer
     }
 
+    async fn begun(&self, _peer: &mut Peer) -> Result<(), Refused> {
+        Ok(())
+    }
+
     async fn text(&self, peer: &mut Peer, text: &str) -> Result<(), Refused> {
         self.heard.lock().begun += 1;
         match text {
@@ -179,6 +183,7 @@ async fn a_session_that_ended_before_it_was_entered_is_not_kept() {
     hub.detach(id, CloseReason::PeerGone).await;
     hub.members(&Topic::new("barrier")).await;
     let handshake = Arc::new(super::Handshake {
+        revision: super::Revision::V4,
         query: Vec::new(),
         authorization: None,
         address: SocketAddr::from(([192, 0, 2, 1], 4_711)),
