@@ -469,7 +469,8 @@ impl Chat {
         Ok(self.ports.journal.inbox_events(actor, after_seq, CATCH_UP_MAX).await?)
     }
 
-    /// What a user missed everywhere after `pos`.
+    /// What a user missed everywhere after `pos`; 100 events if no limit is given. The limit may be one
+    /// above [`CATCH_UP_MAX`], to see in one call whether more was missed than that.
     ///
     /// # Errors
     /// [`ChatError::Store`].
@@ -479,8 +480,24 @@ impl Chat {
         after_pos: u64,
         limit: Option<u32>,
     ) -> Result<LogPage, ChatError> {
-        let limit = limit.unwrap_or(100).clamp(1, CATCH_UP_MAX);
+        let limit = limit.unwrap_or(100).clamp(1, CATCH_UP_MAX + 1);
         Ok(self.ports.journal.events_for(actor, after_pos, limit).await?)
+    }
+
+    /// What a user missed after `pos` in those of `rooms` that the user has joined, and in the inbox. The
+    /// limit is bounded as in [`Chat::events_for`].
+    ///
+    /// # Errors
+    /// [`ChatError::Store`].
+    pub async fn events_of(
+        &self,
+        actor: &Actor,
+        rooms: &[RoomId],
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, ChatError> {
+        let limit = limit.clamp(1, CATCH_UP_MAX + 1);
+        Ok(self.ports.journal.events_of(actor, rooms, after_pos, limit).await?)
     }
 
     /// `pos` of the newest event.

@@ -203,7 +203,7 @@ pub struct CatchUp {
 pub struct LogPage {
     /// The events, ascending by `pos`.
     pub events: Vec<Event>,
-    /// Where to go on.
+    /// Where to go on: after the last event given while more are waiting, else the head of the log.
     pub next: u64,
     /// As in [`CatchUp`].
     pub gap: bool,

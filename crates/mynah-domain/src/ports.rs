@@ -326,6 +326,9 @@ pub trait MessageStore: Send + Sync {
 }
 
 /// The journal, for those who catch up.
+///
+/// Each answer is read from one state of the log: heads, streams and events agree, and `next` of a
+/// [`LogPage`] never lies beyond an event that was not looked at.
 #[async_trait]
 pub trait JournalStore: Send + Sync {
     /// Events of a room after `after_seq`, ascending; checked by the guard.
@@ -358,6 +361,19 @@ pub trait JournalStore: Send + Sync {
     async fn events_for(
         &self,
         viewer: &Actor,
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError>;
+
+    /// Events after `pos` of those of `rooms` that the viewer has joined, and of the inbox, ascending by
+    /// `pos`. Rooms named twice count once; others than joined ones are passed over.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn events_of(
+        &self,
+        viewer: &Actor,
+        rooms: &[RoomId],
         after_pos: u64,
         limit: u32,
     ) -> Result<LogPage, StoreError>;

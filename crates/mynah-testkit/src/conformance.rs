@@ -59,7 +59,9 @@ macro_rules! conformance_tests {
             journal: listeners_hear_commits_in_order_before_callers, replay_equals_what_was_heard,
                 replay_gives_texts_as_of_the_event, catch_up_is_limited_and_knows_gaps,
                 the_inbox_is_a_stream_of_its_own, sync_walks_all_own_streams_once,
-                sync_forgets_rooms_that_were_left, a_healthy_store_answers_probes;
+                sync_forgets_rooms_that_were_left, sync_of_some_rooms_gives_those_and_the_inbox,
+                sync_of_other_rooms_than_joined_is_the_inbox, a_page_of_nothing_moves_nowhere,
+                sync_during_writes_misses_nothing, a_healthy_store_answers_probes;
             model: random_histories_match_the_model;
         );
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
+use mynah_domain::chat::CATCH_UP_MAX;
 use mynah_domain::event::LogPage;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -55,7 +56,8 @@ async fn sync(State(house): State<House>, Signed(who): Signed, params: Params) -
     };
     let wait = params.number("timeout")?.unwrap_or(0).min(WAIT_S_MAX);
     let until = Instant::now() + Duration::from_secs(wait);
-    let page = Box::pin(wait_for(&house, &who, (since, params.limit()?), until)).await?;
+    let limit = params.limit()?.map(|n| n.min(CATCH_UP_MAX));
+    let page = Box::pin(wait_for(&house, &who, (since, limit), until)).await?;
     Ok(ok(&EventPage {
         events: page.events.iter().map(EventView::of).collect(),
         next: page.next.to_string(),

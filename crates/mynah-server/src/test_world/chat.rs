@@ -72,6 +72,24 @@ impl Stored {
         });
     }
 
+    fn log_page(
+        &self,
+        viewer: &Actor,
+        wanted: impl Fn(&RoomId) -> bool,
+        (after_pos, limit): (u64, u32),
+    ) -> LogPage {
+        let sees = |event: &&Event| match &event.stream {
+            Stream::Room(room) => wanted(room) && self.member(room, &viewer.user).is_some(),
+            Stream::User(user) => *user == viewer.user,
+        };
+        let after = self.events.iter().filter(|e| e.pos > after_pos).filter(sees);
+        let mut events: Vec<Event> = after.take(limit as usize + 1).cloned().collect();
+        let more = events.len() > limit as usize;
+        events.truncate(limit as usize);
+        let next = events.last().map_or(after_pos, |e| e.pos);
+        LogPage { events, next, gap: false, more }
+    }
+
     fn page<T: Clone>(all: &[T], offset: u64, limit: u32) -> Page<T> {
         let items: Vec<T> =
             all.iter().skip(offset as usize).take(limit as usize).cloned().collect();
@@ -401,15 +419,17 @@ impl JournalStore for World {
         after_pos: u64,
         limit: u32,
     ) -> Result<LogPage, StoreError> {
-        let stored = self.stored.lock();
-        let sees = |event: &&Event| match &event.stream {
-            Stream::Room(room) => stored.member(room, &viewer.user).is_some(),
-            Stream::User(user) => *user == viewer.user,
-        };
-        let after = stored.events.iter().filter(|e| e.pos > after_pos).filter(sees);
-        let events: Vec<Event> = after.take(limit as usize).cloned().collect();
-        let next = events.last().map_or(after_pos, |e| e.pos);
-        Ok(LogPage { events, next, gap: false, more: false })
+        Ok(self.stored.lock().log_page(viewer, |_| true, (after_pos, limit)))
+    }
+
+    async fn events_of(
+        &self,
+        viewer: &Actor,
+        rooms: &[RoomId],
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError> {
+        Ok(self.stored.lock().log_page(viewer, |room| rooms.contains(room), (after_pos, limit)))
     }
 
     async fn head_pos(&self) -> Result<u64, StoreError> {

@@ -8,7 +8,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::{CatchUp, Event, LogPage};
 use mynah_domain::permission::{Actor, Guard};
 use mynah_domain::ports::{JournalStore, StoreError};
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::facts::{self, Replay};
 use super::trouble::{Trouble, inconsistent};
@@ -54,7 +54,36 @@ impl JournalStore for SqliteStore {
         limit: u32,
     ) -> Result<LogPage, StoreError> {
         let viewer = viewer.clone();
-        self.reads.call(move |conn| events_for(conn, &viewer, after_pos, limit)).await
+        let read = move |conn: &Connection| {
+            log_page(conn, &viewer, (after_pos, limit), |user| {
+                let params = (user, after_pos.cast_signed());
+                Ok(rows::all(conn, sql::ROOMS_NEWS, params, room_head)?)
+            })
+        };
+        self.reads.call(read).await
+    }
+
+    async fn events_of(
+        &self,
+        viewer: &Actor,
+        rooms: &[RoomId],
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError> {
+        let (viewer, rooms) = (viewer.clone(), rooms.to_vec());
+        let read = move |conn: &Connection| {
+            log_page(conn, &viewer, (after_pos, limit), |user| {
+                let mut found = Vec::with_capacity(rooms.len());
+                for room in &rooms {
+                    let params = (room.as_str(), user, after_pos.cast_signed());
+                    found.extend(rows::first(conn, sql::ROOM_NEWS, params, room_head)?);
+                }
+                found.sort_unstable();
+                found.dedup();
+                Ok(found)
+            })
+        };
+        self.reads.call(read).await
     }
 
     async fn head_pos(&self) -> Result<u64, StoreError> {
@@ -116,13 +145,20 @@ fn first_after<E>(
     Ok(low)
 }
 
-/// Merges the viewer's streams: only those with news are looked at, each by its own index range, and
-/// each only as far as the page can still reach.
-fn events_for(
+/// A stream's id and its newest `seq`.
+type Head = (i64, u64);
+
+/// Columns: rowid of a room, its newest `seq`.
+fn room_head(row: &Row<'_>) -> Result<Head, rusqlite::Error> {
+    Ok((facts::room_stream(row.get(0)?), rows::count(row, 1)?))
+}
+
+/// A page of the viewer's inbox and of rooms; `rooms` gives those with news for the user's rowid.
+fn log_page(
     conn: &Connection,
     viewer: &Actor,
-    after_pos: u64,
-    limit: u32,
+    (after_pos, limit): (u64, u32),
+    rooms: impl FnOnce(i64) -> Result<Vec<Head>, Trouble<StoreError>>,
 ) -> Result<LogPage, Trouble<StoreError>> {
     let head = head_pos(conn)?;
     let quiet = |gap| LogPage { events: Vec::new(), next: head, gap, more: false };
@@ -132,14 +168,32 @@ fn events_for(
     let Some(user) = rows::user_by_id(conn, &viewer.tenant, &viewer.user)? else {
         return Ok(quiet(false));
     };
-    let after = after_pos.cast_signed();
-    let mut streams: Vec<(i64, u64)> = rows::all(conn, sql::ROOMS_NEWS, (user.row, after), |r| {
-        Ok((facts::room_stream(r.get(0)?), rows::count(r, 1)?))
-    })?;
+    let mut streams = rooms(user.row)?;
     if user.inbox_pos > after_pos {
         streams.push((facts::inbox_stream(user.row), user.inbox_seq));
     }
-    let wanted = limit as usize + 1;
+    let mut positions = nearest(conn, streams, after_pos.cast_signed(), limit as usize + 1)?;
+    let more = positions.len() > limit as usize;
+    positions.truncate(limit as usize);
+    let mut replay = Replay::new(conn);
+    let mut events = Vec::with_capacity(positions.len());
+    for pos in positions {
+        let row = rows::first(conn, sql::EVENT_AT_POS, [pos], facts::event_row)?;
+        let row = row.ok_or_else(|| inconsistent("events", &pos))?;
+        events.push(replay.event(&row)?);
+    }
+    let next = if more { events.last().map_or(after_pos, |event| event.pos) } else { head };
+    Ok(LogPage { events, next, gap: false, more })
+}
+
+/// The first `wanted` places after `after` in several streams: each is looked at by its own index range
+/// and only as far as the page can still reach.
+fn nearest<E>(
+    conn: &Connection,
+    streams: Vec<Head>,
+    after: i64,
+    wanted: usize,
+) -> Result<Vec<i64>, Trouble<E>> {
     let mut nearest: BinaryHeap<i64> = BinaryHeap::with_capacity(wanted + 1);
     for (stream, head_seq) in streams {
         let from = first_after(conn, (stream, head_seq), after)?.cast_signed();
@@ -157,16 +211,5 @@ fn events_for(
             }
         }
     }
-    let mut positions = nearest.into_sorted_vec();
-    let more = positions.len() > limit as usize;
-    positions.truncate(limit as usize);
-    let mut replay = Replay::new(conn);
-    let mut events = Vec::with_capacity(positions.len());
-    for pos in positions {
-        let row = rows::first(conn, sql::EVENT_AT_POS, [pos], facts::event_row)?;
-        let row = row.ok_or_else(|| inconsistent("events", &pos))?;
-        events.push(replay.event(&row)?);
-    }
-    let next = events.last().filter(|_| more).map_or(head, |event| event.pos);
-    Ok(LogPage { events, next, gap: false, more })
+    Ok(nearest.into_sorted_vec())
 }

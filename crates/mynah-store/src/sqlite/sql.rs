@@ -147,6 +147,11 @@ statements! {
                   WHERE s.user_id = ?1 AND s.state IN ('joined', 'invited') AND s.state = 'joined' \
                   AND r.deleted_at IS NULL AND r.last_pos > ?2";
 
+    ROOM_NEWS = "SELECT r.id, r.last_seq FROM rooms r \
+                 CROSS JOIN memberships s ON s.room_id = r.id AND s.user_id = ?2 \
+                 WHERE r.ext_id = ?1 AND s.state = 'joined' \
+                 AND r.deleted_at IS NULL AND r.last_pos > ?3";
+
     MEMBER = member!("FROM memberships s WHERE s.room_id = ?1 AND s.user_id = ?2");
     MEMBER_INSERT = "INSERT INTO memberships (room_id, user_id, state, role, joined_at, \
                      last_read_seq, last_read_number, marks) VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, x'')";

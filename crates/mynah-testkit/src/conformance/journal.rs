@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mynah_domain::MessageId;
-use mynah_domain::event::{Event, Fact, Stream};
+use mynah_domain::event::{Event, Fact, LogPage, Stream};
 use mynah_domain::permission::{Denied, Guard, Operation};
 use mynah_domain::room::{MembershipChange as Change, Role, RoomPatch};
+use mynah_domain::{MessageId, RoomId};
 
 use super::{Subject, reading};
 
@@ -169,6 +169,123 @@ pub async fn sync_forgets_rooms_that_were_left(s: Subject) {
     let page = s.journal.events_for(&bob, 0, 100).await.expect("read");
     let names: Vec<_> = page.events.iter().map(|e| e.fact.name()).collect();
     assert_eq!(names, ["room.added", "room.removed"]);
+}
+
+fn positions(page: &LogPage) -> Vec<u64> {
+    page.events.iter().map(|e| e.pos).collect()
+}
+
+/// As sync does, of the named rooms only: page by page, each event once, in log order.
+pub async fn sync_of_some_rooms_gives_those_and_the_inbox(s: Subject) {
+    let [ada, bob] = s.users().await;
+    let mut rooms = Vec::new();
+    for id in ["one", "two", "not wanted"] {
+        rooms.push(s.group(&ada, &[&bob], id).await);
+    }
+    for n in 0..7 {
+        for room in &rooms {
+            s.say(&ada, room, &format!("{room} {n}")).await;
+        }
+    }
+    let wanted = [
+        Stream::Room(rooms[0].clone()),
+        Stream::Room(rooms[1].clone()),
+        Stream::User(bob.user.clone()),
+    ];
+    let all = s.heard.events();
+    let expected: Vec<u64> =
+        all.iter().filter(|e| wanted.contains(&e.stream)).map(|e| e.pos).collect();
+    let asked = [rooms[1].clone(), rooms[0].clone(), rooms[1].clone()];
+    let page =
+        async |after, limit| s.journal.events_of(&bob, &asked, after, limit).await.expect("read");
+    for limit in [1, 3, 100] {
+        let (mut since, mut seen) = (0, Vec::new());
+        loop {
+            let page = page(since, limit).await;
+            seen.extend(positions(&page));
+            assert!(page.next > since && page.events.len() <= limit as usize && !page.gap);
+            since = page.next;
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(seen, expected);
+        assert_eq!(Ok(since), s.journal.head_pos().await);
+    }
+    let exact = page(0, u32::try_from(expected.len()).expect("few")).await;
+    assert_eq!((exact.events.len(), exact.more), (expected.len(), false), "not one more");
+    let head = s.journal.head_pos().await.expect("read");
+    let beyond = page(head + 1, 3).await;
+    assert_eq!((beyond.events.len(), beyond.next, beyond.gap), (0, head, true));
+}
+
+/// Naming a room opens none.
+pub async fn sync_of_other_rooms_than_joined_is_the_inbox(s: Subject) {
+    let [ada, bob] = s.users().await;
+    let mut rooms = vec![RoomId::trusted("nowhere"), s.channel(&ada, &[], "never in").await];
+    for id in ["left", "deleted"] {
+        rooms.push(s.channel(&ada, &[&bob], id).await);
+    }
+    rooms.push(s.group(&ada, &[], "invited").await);
+    for room in &rooms[1..] {
+        s.say(&ada, room, &format!("in {room}")).await;
+    }
+    s.change(&bob, &rooms[2], Change::Leave).await.expect("left");
+    let guard = Guard::new(&ada, Operation::DeleteRoom);
+    s.rooms.delete_room(guard, &rooms[3], s.tick()).await.expect("deleted");
+    let invitation = Change::Invite { user: bob.user.clone() };
+    s.change(&ada, &rooms[4], invitation).await.expect("invited");
+    for asked in [&rooms[..], &[]] {
+        let page = s.journal.events_of(&bob, asked, 0, 100).await.expect("read");
+        let names: Vec<_> = page.events.iter().map(|e| e.fact.name()).collect();
+        let inbox = ["room.added", "room.added", "room.removed", "room.removed", "room.invited"];
+        assert_eq!(names, inbox);
+        assert_eq!(Ok(page.next), s.journal.head_pos().await);
+    }
+}
+
+/// Whoever asks for no events is not told to go on behind them.
+pub async fn a_page_of_nothing_moves_nowhere(s: Subject) {
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    let rooms = [room.clone()];
+    let page = s.journal.events_for(&ada, 1, 0).await.expect("read");
+    assert_eq!((page.events.len(), page.next, page.more), (0, 1, true));
+    assert_eq!(s.journal.events_of(&ada, &rooms, 1, 0).await, Ok(page));
+    let page = s.journal.events_of(&ada, &rooms, 2, 0).await.expect("read");
+    assert_eq!((page.events.len(), page.next, page.more), (0, 2, false));
+}
+
+/// Whoever follows `next` while others write gets every event once.
+pub async fn sync_during_writes_misses_nothing(s: Subject) {
+    let ada = s.user("ada").await;
+    let rooms = [s.group(&ada, &[], "one").await, s.group(&ada, &[], "two").await];
+    let s = Arc::new(s);
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..4 {
+        let (s, ada, rooms) = (s.clone(), ada.clone(), rooms.clone());
+        tasks.spawn(async move {
+            for n in 0..50 {
+                s.say(&ada, &rooms[n % 2], &format!("{task}-{n}")).await;
+            }
+        });
+    }
+    let (mut all, mut some) = ((0, Vec::new()), (0, Vec::new()));
+    let mut writing = true;
+    while writing {
+        writing = !tasks.is_empty();
+        while let Some(done) = tasks.try_join_next() {
+            done.expect("a writer failed");
+        }
+        let page = s.journal.events_for(&ada, all.0, 1_000).await.expect("read");
+        all.1.extend(positions(&page));
+        all.0 = page.next;
+        let page = s.journal.events_of(&ada, &rooms, some.0, 1_000).await.expect("read");
+        some.1.extend(positions(&page));
+        some.0 = page.next;
+    }
+    let heard: Vec<u64> = s.heard.events().iter().map(|e| e.pos).collect();
+    assert_eq!((all.1, some.1), (heard.clone(), heard));
 }
 
 /// And a probe is no event.

@@ -44,7 +44,23 @@ impl JournalStore for MemoryStore {
         after_pos: u64,
         limit: u32,
     ) -> Result<LogPage, StoreError> {
-        Ok(self.step(|state| state.events_for(viewer, after_pos, limit as usize)))
+        Ok(self.step(|state| state.log_page((after_pos, limit), |e| state.sees(viewer, e))))
+    }
+
+    async fn events_of(
+        &self,
+        viewer: &Actor,
+        rooms: &[RoomId],
+        after_pos: u64,
+        limit: u32,
+    ) -> Result<LogPage, StoreError> {
+        let wanted = |event: &Event| match &event.stream {
+            Stream::Room(room) => rooms.contains(room),
+            Stream::User(_) => true,
+        };
+        Ok(self.step(|state| {
+            state.log_page((after_pos, limit), |e| wanted(e) && state.sees(viewer, e))
+        }))
     }
 
     async fn head_pos(&self) -> Result<u64, StoreError> {
@@ -78,13 +94,13 @@ impl State {
             }
     }
 
-    fn events_for(&self, viewer: &Actor, after_pos: u64, limit: usize) -> LogPage {
-        let head = self.log.len() as u64;
-        let news = self.log.iter().filter(|e| e.pos > after_pos && self.sees(viewer, e));
+    fn log_page(&self, (after, limit): (u64, u32), sees: impl Fn(&Event) -> bool) -> LogPage {
+        let (head, limit) = (self.log.len() as u64, limit as usize);
+        let news = self.log.iter().filter(|e| e.pos > after && sees(e));
         let mut events: Vec<Event> = news.take(limit + 1).map(|e| self.replayed(e)).collect();
         let more = events.len() > limit;
         events.truncate(limit);
-        let next = events.last().filter(|_| more).map_or(head, |e| e.pos);
-        LogPage { events, next, gap: after_pos > head, more }
+        let next = if more { events.last().map_or(after, |e| e.pos) } else { head };
+        LogPage { events, next, gap: after > head, more }
     }
 }
