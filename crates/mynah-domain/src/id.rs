@@ -87,6 +87,11 @@ id_type!(
     /// ends them and every live connection made with their access tokens.
     SessionFamily
 );
+id_type!(
+    /// Id of a connection to a namespace, which survives changes of transport and reconnects
+    /// (Socket.IO: the socket id).
+    ConnectionId
+);
 
 impl TenantId {
     /// The tenant of a single-tenant installation.

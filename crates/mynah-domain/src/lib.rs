@@ -24,9 +24,10 @@ pub mod permission;
 pub mod ports;
 pub mod presence;
 pub mod profile;
+pub mod recovery;
 pub mod room;
 pub mod text;
 pub mod time;
 
-pub use id::{MessageId, RoomId, SessionFamily, TenantId, UserId};
+pub use id::{ConnectionId, MessageId, RoomId, SessionFamily, TenantId, UserId};
 pub use time::Timestamp;

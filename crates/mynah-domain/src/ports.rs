@@ -23,11 +23,12 @@ use crate::message::{
 };
 use crate::page::Page;
 use crate::permission::{Actor, Guard};
+use crate::recovery::OpenRoom;
 use crate::room::{
     Member, MembershipChange, MembershipChanged, NewRoom, Room, RoomCreated, RoomListItem,
     RoomPatch, RoomView,
 };
-use crate::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
+use crate::{ConnectionId, MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 
 /// A store that could not do what it was asked, for a reason that is not the caller's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -389,6 +390,58 @@ pub trait JournalStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn probe(&self) -> Result<(), StoreError>;
+}
+
+/// Which rooms connections have opened, for connections that hear only those.
+///
+/// State, not events: nobody is told. A connection id means something only together with its viewer.
+#[async_trait]
+pub trait OpenRoomStore: Send + Sync {
+    /// Keeps that a connection has opened a room, and that it was seen at `at`. Opening a room again
+    /// replaces what was kept of it and makes it the one opened last. Beyond
+    /// [`OPEN_ROOMS_MAX`](crate::recovery::OPEN_ROOMS_MAX) the one opened longest ago is forgotten. Of a
+    /// room or viewer that does not exist nothing is kept; whether the viewer is inside is asked when
+    /// reading.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn open_room(
+        &self,
+        connection: &ConnectionId,
+        viewer: &Actor,
+        open: OpenRoom,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// What this viewer opened on this connection, opened longest ago first; only rooms that the viewer
+    /// is joined in now and that are not deleted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn open_rooms(
+        &self,
+        connection: &ConnectionId,
+        viewer: &Actor,
+    ) -> Result<Vec<OpenRoom>, StoreError>;
+
+    /// These are still connected: they were seen at `at` (never earlier than before). Those that have
+    /// opened nothing are passed over. Long lists are written in several steps.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some of them may be dated then.
+    async fn keep_open_rooms(
+        &self,
+        connections: &[ConnectionId],
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets what was opened by connections that were last seen (opening a room, or kept) before
+    /// `before`, and says how many open rooms that were. Works in several bounded steps, so that other
+    /// writes go on in between.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some may be forgotten then.
+    async fn forget_open_rooms(&self, before: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Hears of every commit, in commit order, once.

@@ -14,6 +14,7 @@ mod marks;
 mod members;
 mod messages;
 mod migrate;
+mod open_rooms;
 mod readers;
 mod rooms;
 mod rows;

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod membership;
 pub mod messages;
 pub mod model;
+pub mod open_rooms;
 pub mod reading;
 pub mod rooms;
 
@@ -24,7 +25,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::Event;
 use mynah_domain::message::{Appended, Draft, Message, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
-use mynah_domain::ports::{AccountStore, JournalStore, MessageStore, RoomStore};
+use mynah_domain::ports::{AccountStore, JournalStore, MessageStore, OpenRoomStore, RoomStore};
 use mynah_domain::room::{
     MembershipChange, MembershipChanged, NewRoom, Role, RoomCreated, RoomKind, RoomView, Visibility,
 };
@@ -62,6 +63,10 @@ macro_rules! conformance_tests {
                 sync_forgets_rooms_that_were_left, sync_of_some_rooms_gives_those_and_the_inbox,
                 sync_of_other_rooms_than_joined_is_the_inbox, a_page_of_nothing_moves_nowhere,
                 sync_during_writes_misses_nothing, a_healthy_store_answers_probes;
+            open_rooms: opened_rooms_are_given_back_in_order, opening_again_replaces,
+                what_a_connection_opened_is_its_viewers, only_joined_rooms_stay_open,
+                nothing_is_kept_of_what_does_not_exist, open_rooms_are_bounded,
+                connections_not_seen_are_forgotten, thousands_are_kept_and_forgotten;
             model: random_histories_match_the_model;
         );
     };
@@ -85,6 +90,8 @@ pub struct Subject {
     pub messages: Arc<dyn MessageStore>,
     /// The journal.
     pub journal: Arc<dyn JournalStore>,
+    /// What connections have open.
+    pub open: Arc<dyn OpenRoomStore>,
     /// What the store's listener has heard.
     pub heard: Arc<Recorder>,
     ticks: AtomicI64,
@@ -95,13 +102,14 @@ impl Subject {
     /// Takes a store whose listener is `heard`; `keep` lives as long as the subject (a temporary folder).
     pub fn new<S>(store: Arc<S>, heard: Arc<Recorder>, keep: impl Any + Send + Sync) -> Self
     where
-        S: AccountStore + RoomStore + MessageStore + JournalStore + 'static,
+        S: AccountStore + RoomStore + MessageStore + JournalStore + OpenRoomStore + 'static,
     {
         Self {
             accounts: store.clone(),
             rooms: store.clone(),
             messages: store.clone(),
-            journal: store,
+            journal: store.clone(),
+            open: store,
             heard,
             ticks: AtomicI64::new(1_767_225_600_000),
             _keep: Box::new(keep),

@@ -8,6 +8,7 @@ mod accounts;
 mod journal;
 mod members;
 mod messages;
+mod open_rooms;
 mod rooms;
 
 use std::sync::Arc;
@@ -68,6 +69,7 @@ struct State {
     sessions: Vec<Session>,
     tokens: Vec<Token>,
     places: Vec<Place>,
+    connections: Vec<open_rooms::Connection>,
     log: Vec<Event>,
     told: usize,
 }

@@ -13,8 +13,13 @@ struct Migration {
 }
 
 /// Migration n is the nth entry. Applied ones are never changed: their checksum is stored.
-const MIGRATIONS: &[Migration] =
-    &[Migration { name: "0001_init", sql: include_str!("../../migrations/sqlite/0001_init.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001_init", sql: include_str!("../../migrations/sqlite/0001_init.sql") },
+    Migration {
+        name: "0002_open_rooms",
+        sql: include_str!("../../migrations/sqlite/0002_open_rooms.sql"),
+    },
+];
 
 /// Newest schema version this binary knows.
 pub(super) fn known() -> u32 {

@@ -221,6 +221,27 @@ statements! {
     POSITIONS_FROM = "SELECT pos FROM events WHERE stream_id = ?1 AND seq >= ?2 \
                       ORDER BY seq LIMIT ?3";
 
+    CONNECTION_SEEN = "INSERT INTO connections (ext_id, user_id, seen_at) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT (ext_id, user_id) \
+                       DO UPDATE SET seen_at = max(seen_at, excluded.seen_at) RETURNING id";
+    CONNECTION_KEEP = "UPDATE connections SET seen_at = ?2 WHERE ext_id = ?1 AND seen_at < ?2";
+    CONNECTIONS_UNSEEN = "SELECT id FROM connections WHERE seen_at < ?1 ORDER BY seen_at LIMIT ?2";
+    CONNECTION_FORGET = "DELETE FROM connections WHERE id = ?1";
+    OPEN_ROOM_REPLACE = "REPLACE INTO open_rooms \
+                         (connection_id, room_id, nth, after_seq, shown_pos, shown_nth) \
+                         VALUES (?1, ?2, (SELECT coalesce(max(nth), 0) + 1 FROM open_rooms \
+                         WHERE connection_id = ?1), ?3, ?4, ?5)";
+    OPEN_ROOMS_BOUND = "DELETE FROM open_rooms WHERE connection_id = ?1 AND room_id IN \
+                        (SELECT room_id FROM open_rooms WHERE connection_id = ?1 \
+                        ORDER BY nth DESC LIMIT -1 OFFSET ?2)";
+    OPEN_ROOMS = "SELECT r.ext_id, o.after_seq, o.shown_pos, o.shown_nth FROM connections c \
+                  CROSS JOIN open_rooms o ON o.connection_id = c.id \
+                  CROSS JOIN memberships s ON s.room_id = o.room_id AND s.user_id = c.user_id \
+                  CROSS JOIN rooms r ON r.id = o.room_id \
+                  WHERE c.ext_id = ?1 AND c.user_id = ?2 AND s.state = 'joined' \
+                  AND r.deleted_at IS NULL ORDER BY o.nth";
+    OPEN_ROOMS_FORGET = "DELETE FROM open_rooms WHERE connection_id = ?1";
+
     MIGRATION = "SELECT checksum FROM migrations WHERE version = ?1";
     MIGRATION_INSERT = "INSERT INTO migrations (version, name, checksum, applied_at) \
                         VALUES (?1, ?2, ?3, unixepoch() * 1000)";
