@@ -29,7 +29,7 @@ impl Default for HubConfig {
 /// Bounds of a hub and its sessions.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes waiting per session, held publications included. At the bound ephemeral frames are
+    /// Bytes waiting per session, what is kept back included. At the bound ephemeral frames are
     /// dropped, then the session is closed. One frame always fits in an empty queue.
     pub queue_bytes_max: usize,
     /// Frames waiting per session, same policy.

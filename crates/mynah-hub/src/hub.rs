@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::stats::ShardCounters;
 use crate::{
     Class, Close, CloseEach, CloseReason, Dialect, Frame, HubConfig, HubStats, NewSession,
-    PollReply, Publication, SessionId, Shard, Start, TcpSocket, Topic,
+    PollReply, Publication, SessionId, Shard, TcpSocket, Topic,
 };
 
 mod task;
@@ -94,8 +94,8 @@ impl Hub {
     }
 
     /// Waits until the session's send queue is below half of its bounds
-    /// ([`crate::Limits::queue_bytes_max`] and [`crate::Limits::queue_frames_max`]) or holds only
-    /// what is kept back for held subscriptions; `false` if the session is over. What this caller
+    /// ([`crate::Limits::queue_bytes_max`] and [`crate::Limits::queue_frames_max`]) or has only
+    /// what [`Hub::hold`] keeps back; `false` if the session is over. What this caller
     /// sent before counts.
     ///
     /// Who sends much, for example a long history, awaits this before each batch of less than half
@@ -107,31 +107,43 @@ impl Hub {
         answer.await.is_ok()
     }
 
-    /// Subscribes a session in one dialect; again is harmless, and [`Start::Held`] holds a live
-    /// subscription.
-    pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic, start: Start) {
-        self.tell(id, Command::Subscribe { id, dialect, topic, start }).await;
+    /// Subscribes a session in one dialect; again is harmless. If the dialect is held, what is
+    /// published to the topic is kept back too.
+    pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic) {
+        self.tell(id, Command::Subscribe { id, dialect, topic }).await;
     }
 
     /// Subscribes a session to many topics with one command.
-    pub async fn subscribe_many(
-        &self,
-        id: SessionId,
-        dialect: Dialect,
-        topics: Vec<(Topic, Start)>,
-    ) {
+    pub async fn subscribe_many(&self, id: SessionId, dialect: Dialect, topics: Vec<Topic>) {
         self.tell(id, Command::SubscribeMany { id, dialect, topics }).await;
     }
 
-    /// Makes a held subscription live: what was kept with `seq` above `after_seq` goes out in
-    /// order, the rest is dropped, and from then on so is what is not above the last delivered.
-    pub async fn release(&self, id: SessionId, dialect: Dialect, topic: Topic, after_seq: u64) {
-        self.tell(id, Command::Release { id, dialect, topic, after_seq }).await;
+    /// Tells all shards where the order over all topics stands ([`Publication::pos`]), before
+    /// anything is published. Never goes back.
+    pub async fn start_pos(&self, pos: u64) {
+        self.tell_all(|| Command::StartPos { pos }).await;
     }
 
-    /// [`Hub::release`] for many topics, each with its own `after_seq`, with one command.
-    pub async fn release_many(&self, id: SessionId, dialect: Dialect, topics: Vec<(Topic, u64)>) {
-        self.tell(id, Command::ReleaseMany { id, dialect, topics }).await;
+    /// Keeps back from now on everything that is published to the session in `dialect`, durable and
+    /// ephemeral, in the order of arrival, while the caller sends what was missed; frames of
+    /// [`Hub::send`] pass. Gives the highest [`Publication::pos`] its shard took before, so that
+    /// whatever has a higher one and a subscription will be kept; `None` if the session is over.
+    ///
+    /// What is kept counts towards the session's bounds: at the bound the kept states are dropped,
+    /// then the session is closed with [`CloseReason::SlowConsumer`]. A newer state replaces the
+    /// kept one of its key. A dialect that is held already stays so, with the `pos` at which it
+    /// began. What was kept of a subscription goes when that ends.
+    pub async fn hold(&self, id: SessionId, dialect: Dialect) -> Option<u64> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(id, Command::Hold { id, dialect, reply }).await;
+        answer.await.ok()
+    }
+
+    /// Ends a hold. What was kept is queued in the order of arrival, except what has a `seq` not
+    /// above that of its topic in `after`: how far the caller sent. Each subscription named there
+    /// drops what it is published up to that `seq` from then on too, also without a hold.
+    pub async fn resume(&self, id: SessionId, dialect: Dialect, after: Vec<(Topic, u64)>) {
+        self.tell(id, Command::Resume { id, dialect, after }).await;
     }
 
     /// Ends subscriptions of a session in one dialect.
@@ -139,14 +151,14 @@ impl Hub {
         self.tell(id, Command::Unsubscribe { id, dialect, topics }).await;
     }
 
-    /// Ends all subscriptions of a session in one dialect, for example when one of the namespaces
-    /// that share a connection is left.
+    /// Ends all subscriptions of a session in one dialect and its hold, for example when one of the
+    /// namespaces that share a connection is left.
     pub async fn unsubscribe_all(&self, id: SessionId, dialect: Dialect) {
         self.tell(id, Command::UnsubscribeAll { id, dialect }).await;
     }
 
-    /// Subscribes every session of `of`, in all shards, to `topic`, live and in the dialect it
-    /// hears `of` in: for example the sessions of a user to a room.
+    /// Subscribes every session of `of`, in all shards, to `topic` in the dialect it hears `of`
+    /// in: for example the sessions of a user to a room.
     pub async fn subscribe_members(&self, of: &Topic, topic: &Topic) {
         self.tell_all(|| Command::SubscribeMembers { of: of.clone(), topic: topic.clone() }).await;
     }

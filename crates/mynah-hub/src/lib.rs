@@ -44,7 +44,7 @@ pub use leases::{Acquired, Leases};
 pub use publication::{LazyFrames, Publication, Topic};
 pub use session::{
     Close, CloseEach, CloseReason, DrainedReply, Link, NewSession, PollAnswer, PollReply, Pulse,
-    SessionEvents, SessionId, Start,
+    SessionEvents, SessionId,
 };
 pub use shard::Shard;
 pub use socket::{Socket, TcpSocket, WritableList};

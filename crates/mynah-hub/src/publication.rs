@@ -80,6 +80,9 @@ pub struct Publication {
     /// Its place in the topic's order. Publications with a `seq` must be published in rising order
     /// per topic: a subscription drops what is not above the last it delivered.
     pub seq: Option<u64>,
+    /// Its place in the order over all topics, for example its position in the journal.
+    /// Publications with a `pos` must be published in rising order; see [`crate::Hub::hold`].
+    pub pos: Option<u64>,
     /// What happens to it in a full send queue.
     pub class: Class,
     /// A session that does not get it, usually the one that caused it.

@@ -1,7 +1,8 @@
-//! Waiting frames: one arena per shard, threaded into a list per session (and per held
-//! subscription), so that a session costs two numbers and no queue of its own.
+//! Waiting frames: one arena per shard, threaded into a list per session (and per dialect it
+//! holds), so that a session costs two numbers and no queue of its own.
 
 use std::io::IoSlice;
+use std::num::NonZeroU64;
 
 use crate::arena::{Arena, NIL};
 use crate::{Class, Frame};
@@ -10,7 +11,17 @@ use crate::{Class, Frame};
 pub(crate) struct Queued {
     pub(crate) frame: Frame,
     pub(crate) class: Class,
-    pub(crate) seq: Option<u64>,
+    /// The subscription it came by; [`NIL`] for a direct frame.
+    pub(crate) subscription: u32,
+    /// Its place in its topic.
+    pub(crate) seq: Option<NonZeroU64>,
+}
+
+impl Queued {
+    /// A frame that is not a publication.
+    pub(crate) fn direct(frame: Frame, class: Class) -> Self {
+        Self { frame, class, subscription: NIL, seq: None }
+    }
 }
 
 struct Node {
@@ -170,7 +181,7 @@ mod tests {
     use super::*;
 
     fn queued(text: &'static str, class: Class) -> Queued {
-        Queued { frame: Frame::stream_only(Bytes::from_static(text.as_bytes())), class, seq: None }
+        Queued::direct(Frame::stream_only(Bytes::from_static(text.as_bytes())), class)
     }
 
     fn texts(store: &mut FrameStore, list: &mut FrameList) -> Vec<Bytes> {

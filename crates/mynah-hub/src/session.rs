@@ -173,16 +173,6 @@ impl CloseEach {
     }
 }
 
-/// How a subscription begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// Publications are delivered from now on.
-    Live,
-    /// Publications are kept back until [`crate::Hub::release`], while the caller sends what was
-    /// missed.
-    Held,
-}
-
 /// What a waiting poll gets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PollAnswer {

@@ -11,12 +11,13 @@ use crate::send_queue::{Amount, FrameList, FrameStore, Queued};
 use crate::topic::{TopicList, Topics};
 use crate::{
     Class, Close, CloseEach, CloseReason, Dialect, DrainedReply, Frame, HubStats, Limits, Link,
-    NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, Start, TimerKey,
+    NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, TimerKey,
     TimerWheel, Topic, WritableList,
 };
 
 mod ending;
 mod flushing;
+mod holding;
 mod pacing;
 mod queueing;
 mod timing;
@@ -25,6 +26,8 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
+use holding::Holds;
+
 /// A session as the shard keeps it.
 struct Session<S> {
     link: Link<S>,
@@ -32,7 +35,9 @@ struct Session<S> {
     events: Arc<dyn SessionEvents>,
     pulse: Pulse,
     queue: FrameList,
-    /// What waits in `queue` and in held subscriptions.
+    /// What is kept back, while something is.
+    holds: Option<Box<Holds>>,
+    /// What waits in `queue` and in `holds`.
     waiting: Amount,
     /// Ephemeral frames in `queue`.
     ephemeral: u32,
@@ -92,6 +97,8 @@ pub struct Shard<S> {
     woken: Vec<(u32, u32)>,
     fired: Vec<Place>,
     now: u64,
+    /// The highest [`Publication::pos`] taken.
+    last_pos: u64,
     stats: HubStats,
 }
 
@@ -122,6 +129,7 @@ impl<S: Socket> Shard<S> {
             woken: Vec::new(),
             fired: Vec::new(),
             now: 0,
+            last_pos: 0,
             stats: HubStats::default(),
         }
     }
@@ -148,6 +156,7 @@ impl<S: Socket> Shard<S> {
             events: new.events,
             pulse: new.pulse,
             queue: FrameList::EMPTY,
+            holds: None,
             waiting: Amount::default(),
             ephemeral: 0,
             written: 0,
@@ -168,7 +177,7 @@ impl<S: Socket> Shard<S> {
     /// Sends a frame to one session, after everything that was queued for it before.
     pub fn send(&mut self, id: SessionId, frame: Frame, class: Class) {
         if self.open(id).is_some() {
-            self.enqueue(id.slot, Queued { frame, class, seq: None });
+            self.enqueue(id.slot, Queued::direct(frame, class));
         }
     }
 

@@ -41,10 +41,14 @@ stats! {
     topics,
     /// Gauge: session × topic.
     subscriptions,
-    /// Gauge: frames waiting, held ones included.
+    /// Gauge: frames waiting, kept ones included.
     queued_frames,
-    /// Gauge: bytes waiting, held ones included.
+    /// Gauge: bytes waiting, kept ones included.
     queued_bytes,
+    /// Gauge: frames kept back until [`crate::Hub::resume`].
+    kept_frames,
+    /// Gauge: bytes kept back.
+    kept_bytes,
     /// Publications taken; each counts once per shard.
     publications,
     /// Frames that left whole, over either kind of link.

@@ -4,6 +4,8 @@
 //! timer sits on the level of the highest bit in which its deadline differs from the wheel's time
 //! and moves down as that time comes nearer.
 
+use std::num::NonZeroU32;
+
 use crate::arena::NIL;
 
 const SLOT_BITS: u32 = 6;
@@ -16,13 +18,14 @@ const TICK_MAX: u64 = (1 << (SLOT_BITS as u64 * LEVELS as u64)) - 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerKey {
     index: u32,
-    generation: u32,
+    /// Never zero, so that an absent key takes no more room than a present one.
+    generation: NonZeroU32,
 }
 
 struct Timer<T> {
     value: Option<T>,
     deadline: u64,
-    generation: u32,
+    generation: NonZeroU32,
     next: u32,
     previous: u32,
     place: u16,
@@ -76,12 +79,12 @@ impl<T> TimerWheel<T> {
             self.timers.push(Timer {
                 value: Some(value),
                 deadline,
-                generation: 0,
+                generation: NonZeroU32::MIN,
                 next: NIL,
                 previous: NIL,
                 place: 0,
             });
-            TimerKey { index, generation: 0 }
+            TimerKey { index, generation: NonZeroU32::MIN }
         };
         self.link(key.index, deadline);
         key
@@ -197,7 +200,7 @@ impl<T> TimerWheel<T> {
 
     fn free(&mut self, index: u32) -> Option<T> {
         let timer = self.timers.get_mut(index as usize)?;
-        timer.generation = timer.generation.wrapping_add(1);
+        timer.generation = timer.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         timer.next = self.vacant;
         self.vacant = index;
         self.len -= 1;

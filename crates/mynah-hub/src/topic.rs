@@ -7,11 +7,18 @@
 use std::collections::HashMap;
 
 use crate::arena::{Arena, NIL};
-use crate::send_queue::FrameList;
 use crate::{Dialect, Topic};
 
 /// From this many topics on a session's subscriptions are also in the map.
 const WALKED_MAX: u32 = 16;
+
+/// One byte with only one value: the others mark a vacant place of the arena, which would
+/// otherwise be eight bytes larger.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Taken {
+    Yes = 1,
+}
 
 /// One session in one topic.
 pub(crate) struct Subscription {
@@ -19,9 +26,9 @@ pub(crate) struct Subscription {
     pub(crate) topic: u32,
     /// In which spelling; one session may hear a topic in several.
     pub(crate) dialect: Dialect,
-    /// Publications kept back; `None` once live.
-    pub(crate) held: Option<FrameList>,
-    /// The highest `seq` delivered.
+    /// Never read.
+    _taken: Taken,
+    /// The highest `seq` delivered or kept back.
     pub(crate) last_seq: u64,
     next_member: u32,
     previous_member: u32,
@@ -153,7 +160,7 @@ impl Topics {
             session,
             topic,
             dialect,
-            held: None,
+            _taken: Taken::Yes,
             last_seq: 0,
             next_member,
             previous_member: NIL,
@@ -179,9 +186,9 @@ impl Topics {
         index
     }
 
-    /// Removes a subscription and, with its last one, the topic. Returns what was held back.
-    pub(crate) fn remove(&mut self, list: &mut TopicList, subscription: u32) -> Option<FrameList> {
-        let gone = self.subscriptions.remove(subscription)?;
+    /// Removes a subscription and, with its last one, the topic.
+    pub(crate) fn remove(&mut self, list: &mut TopicList, subscription: u32) {
+        let Some(gone) = self.subscriptions.remove(subscription) else { return };
         if self.walk == subscription {
             self.walk = gone.next_member;
         }
@@ -201,7 +208,6 @@ impl Topics {
             None => list.first = gone.next_topic,
         }
         list.len -= 1;
-        gone.held
     }
 
     fn unlink_member(&mut self, gone: &Subscription) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mynah_hub::{
     Class, CloseReason, Dialect, DialectRules, Frame, Keepalive, LazyFrames, Limits, Link,
-    NewSession, Probing, Publication, Pulse, SessionEvents, SessionId, Shard, Socket, Start, Topic,
+    NewSession, Probing, Publication, Pulse, SessionEvents, SessionId, Shard, Socket, Topic,
 };
 
 /// Takes everything.
@@ -43,7 +43,7 @@ fn shard_with(members: usize, topic: &Topic) -> Shard<Sink> {
             pulse: Pulse::default(),
         };
         let id = shard.attach(new).ok().expect("the shard has room");
-        shard.subscribe(id, Dialect(0), topic, Start::Live);
+        shard.subscribe(id, Dialect(0), topic);
     }
     shard
 }
@@ -52,6 +52,7 @@ fn publish(shard: &mut Shard<Sink>, topic: &Topic, seq: u64) {
     shard.publish(&Publication {
         topic: topic.clone(),
         seq: Some(seq),
+        pos: None,
         class: Class::Durable,
         except: None,
         frames: LazyFrames::new(|_| Some(Frame::stream_only(Bytes::from_static(b"hello")))),
@@ -110,10 +111,10 @@ fn a_session_in_four_topics_costs_less_than_600_bytes() {
             };
             let id = shard.attach(new).ok().expect("the shard has room");
             let own = Topic::new(format!("user:0198c5a0-0000-7000-8000-{member:012}"));
-            shard.subscribe(id, Dialect(0), &own, Start::Live);
+            shard.subscribe(id, Dialect(0), &own);
             for step in 1..4 {
                 let room = &rooms[(member + step * 7) % rooms.len()];
-                shard.subscribe(id, Dialect(0), room, Start::Live);
+                shard.subscribe(id, Dialect(0), room);
             }
         }
     });

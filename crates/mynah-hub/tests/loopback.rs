@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mynah_hub::{
     AttachError, Class, Close, CloseReason, Dialect, DialectRules, Frame, Hub, HubConfig,
     Keepalive, LazyFrames, Limits, Link, NewSession, Probing, Publication, Pulse, SessionEvents,
-    SessionId, Start, TcpSocket, Topic, UpgradeError,
+    SessionId, TcpSocket, Topic, UpgradeError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -73,7 +73,7 @@ impl Bench {
     async fn subscribed(&self, topic: &str) -> (SessionId, TcpStream, TcpSocket) {
         let (client, server) = self.pair().await;
         let id = self.attach(Link::Stream(Arc::clone(&server))).await.unwrap();
-        self.hub.subscribe(id, Dialect(0), Topic::new(topic), Start::Live).await;
+        self.hub.subscribe(id, Dialect(0), Topic::new(topic)).await;
         (id, client, server)
     }
 
@@ -82,6 +82,7 @@ impl Bench {
         let publication = Publication {
             topic: Topic::new(topic),
             seq: Some(seq),
+            pos: None,
             class: Class::Durable,
             except: None,
             frames: LazyFrames::new(move |_| Some(frame.clone())),
@@ -146,27 +147,30 @@ async fn a_history_far_above_the_bounds_is_replayed_to_a_reader_of_any_pace() {
 }
 
 #[tokio::test]
-async fn many_topics_are_held_released_and_left_with_one_command_each() {
+async fn many_topics_are_held_resumed_and_left_with_one_command_each() {
     let bench = Bench::new(HubConfig::default()).await;
     let (mut client, server) = bench.pair().await;
     let id = bench.attach(Link::Stream(server)).await.unwrap();
     let dialect = Dialect(0);
     let topics = [Topic::new("a"), Topic::new("b")];
-    let held = topics.iter().map(|topic| (topic.clone(), Start::Held)).collect();
-    bench.hub.subscribe_many(id, dialect, held).await;
+    bench.hub.start_pos(7).await;
+    assert_eq!(bench.hub.hold(id, dialect).await, Some(7));
+    bench.hub.subscribe_many(id, dialect, topics.to_vec()).await;
     for (seq, text) in [(1, "1"), (2, "2")] {
         bench.publish("a", seq, Bytes::from(format!("<a{text}>"))).await;
         bench.publish("b", seq, Bytes::from(format!("<b{text}>"))).await;
     }
     let caught_up = topics.iter().cloned().zip([1, 0]).collect();
-    bench.hub.release_many(id, dialect, caught_up).await;
-    assert_eq!(read(&mut client, 12).await, b"<a2><b1><b2>");
+    bench.hub.resume(id, dialect, caught_up).await;
+    assert_eq!(read(&mut client, 12).await, b"<b1><a2><b2>");
     bench.publish("b", 3, Bytes::from_static(b"<b3>")).await;
     assert_eq!(read(&mut client, 4).await, b"<b3>");
     bench.hub.unsubscribe_all(id, dialect).await;
     for topic in &topics {
         assert_eq!(bench.hub.members(topic).await, 0);
     }
+    bench.hub.detach(id, CloseReason::PeerGone).await;
+    assert_eq!(bench.hub.hold(id, dialect).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -279,7 +283,7 @@ async fn a_client_that_keeps_sending_gets_the_last_frame_and_an_end_without_rese
 async fn a_session_moves_from_polling_to_a_stream() {
     let bench = Bench::new(HubConfig::default()).await;
     let id = bench.attach(Link::Polling).await.unwrap();
-    bench.hub.subscribe(id, Dialect(0), Topic::new("room"), Start::Live).await;
+    bench.hub.subscribe(id, Dialect(0), Topic::new("room")).await;
     let (reply, answer) = oneshot::channel();
     bench.hub.poll(id, reply).await;
     bench.publish("room", 1, Bytes::from_static(b"<1>")).await;

@@ -10,7 +10,7 @@ use super::{AttachError, UpgradeError};
 use crate::stats::ShardCounters;
 use crate::{
     Class, Close, CloseEach, CloseReason, Dialect, DrainedReply, Frame, NewSession, PollReply,
-    Publication, SessionId, Shard, Start, TcpSocket, Topic,
+    Publication, SessionId, Shard, TcpSocket, Topic,
 };
 
 /// Commands taken before sockets are written; what coalesces under load.
@@ -26,10 +26,11 @@ pub(super) enum Command {
     Attach { new: NewSession<TcpSocket>, reply: Reply<SessionId, AttachError> },
     Send { id: SessionId, frame: Frame, class: Class },
     WhenDrained { id: SessionId, reply: DrainedReply },
-    Subscribe { id: SessionId, dialect: Dialect, topic: Topic, start: Start },
-    SubscribeMany { id: SessionId, dialect: Dialect, topics: Vec<(Topic, Start)> },
-    Release { id: SessionId, dialect: Dialect, topic: Topic, after_seq: u64 },
-    ReleaseMany { id: SessionId, dialect: Dialect, topics: Vec<(Topic, u64)> },
+    Subscribe { id: SessionId, dialect: Dialect, topic: Topic },
+    SubscribeMany { id: SessionId, dialect: Dialect, topics: Vec<Topic> },
+    StartPos { pos: u64 },
+    Hold { id: SessionId, dialect: Dialect, reply: oneshot::Sender<u64> },
+    Resume { id: SessionId, dialect: Dialect, after: Vec<(Topic, u64)> },
     Unsubscribe { id: SessionId, dialect: Dialect, topics: Vec<Topic> },
     UnsubscribeAll { id: SessionId, dialect: Dialect },
     SubscribeMembers { of: Topic, topic: Topic },
@@ -107,22 +108,15 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         Command::Attach { new, reply } => attach(shard, new, reply),
         Command::Send { id, frame, class } => shard.send(id, frame, class),
         Command::WhenDrained { id, reply } => shard.when_drained(id, reply),
-        Command::Subscribe { id, dialect, topic, start } => {
-            shard.subscribe(id, dialect, &topic, start);
-        }
+        Command::Subscribe { id, dialect, topic } => shard.subscribe(id, dialect, &topic),
         Command::SubscribeMany { id, dialect, topics } => {
-            for (topic, start) in topics {
-                shard.subscribe(id, dialect, &topic, start);
+            for topic in &topics {
+                shard.subscribe(id, dialect, topic);
             }
         }
-        Command::Release { id, dialect, topic, after_seq } => {
-            shard.release(id, dialect, &topic, after_seq);
-        }
-        Command::ReleaseMany { id, dialect, topics } => {
-            for (topic, after_seq) in topics {
-                shard.release(id, dialect, &topic, after_seq);
-            }
-        }
+        Command::StartPos { pos } => shard.start_pos(pos),
+        Command::Hold { id, dialect, reply } => hold(shard, id, dialect, reply),
+        Command::Resume { id, dialect, after } => shard.resume(id, dialect, &after),
         Command::Unsubscribe { id, dialect, topics } => {
             for topic in &topics {
                 shard.unsubscribe(id, dialect, topic);
@@ -169,5 +163,17 @@ fn attach(
             // A caller that gave up has nothing to clean up.
             reply.send(Err(AttachError::Full)).ok();
         }
+    }
+}
+
+fn hold(
+    shard: &mut Shard<TcpSocket>,
+    id: SessionId,
+    dialect: Dialect,
+    reply: oneshot::Sender<u64>,
+) {
+    if let Some(pos) = shard.hold(id, dialect) {
+        // Who gave up ends or resumes the session, or holds again.
+        reply.send(pos).ok();
     }
 }

@@ -83,6 +83,7 @@ impl<S: Socket> Shard<S> {
         session.phase = Phase::Closing;
         session.pulse.end();
         let events = std::sync::Arc::clone(&session.events);
+        self.drop_kept(slot);
         self.leave_all(slot);
         self.drop_paced(slot);
         if reason.gives_up_queue() {
@@ -165,7 +166,7 @@ impl<S: Socket> Shard<S> {
             return;
         };
         session.waiting.add(Amount::of(&frame));
-        self.frames.push(&mut session.queue, Queued { frame, class: Class::Durable, seq: None });
+        self.frames.push(&mut session.queue, Queued::direct(frame, Class::Durable));
     }
 
     /// Drops what waits, except a frame whose first part has left.

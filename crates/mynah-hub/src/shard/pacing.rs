@@ -4,7 +4,7 @@ use super::{Limits, Session, SessionId, Shard, Socket};
 use crate::DrainedReply;
 
 impl<S: Socket> Session<S> {
-    /// Whether less than half of the bounds is used, or only held publications wait: those cannot
+    /// Whether less than half of the bounds is used, or only what is kept back waits: that cannot
     /// leave before the caller is done.
     fn is_drained(&self, limits: &Limits) -> bool {
         self.queue.is_empty()

@@ -1,6 +1,6 @@
 //! Putting a frame on a session's queue, and what happens when it does not fit.
 
-use super::{Amount, Class, CloseReason, Link, NIL, Phase, Queued, Session, Shard, Socket};
+use super::{Amount, Class, CloseReason, Link, Phase, Queued, Session, Shard, Socket};
 
 impl<S: Socket> Session<S> {
     /// Whether one more frame keeps to the bounds. A frame always fits in an empty queue.
@@ -10,7 +10,7 @@ impl<S: Socket> Session<S> {
                 && (self.waiting.bytes as usize + more.bytes as usize) <= limits.queue_bytes_max)
     }
 
-    fn speaks(&self, frame: &crate::Frame) -> bool {
+    pub(super) fn speaks(&self, frame: &crate::Frame) -> bool {
         match self.link {
             Link::Stream(_) => !frame.stream().is_empty(),
             Link::Polling => !frame.packet().is_empty(),
@@ -67,7 +67,7 @@ impl<S: Socket> Shard<S> {
             return false;
         }
         self.drop_ephemeral(slot, None);
-        self.drop_held_ephemeral(slot);
+        self.drop_kept_ephemeral(slot);
         if self.has_room(slot, more) {
             return true;
         }
@@ -99,22 +99,5 @@ impl<S: Socket> Shard<S> {
         session.ephemeral -= removed.frames;
         session.waiting.take(removed);
         self.stats.dropped_ephemeral += u64::from(removed.frames);
-    }
-
-    fn drop_held_ephemeral(&mut self, slot: u32) {
-        let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut())
-        else {
-            return;
-        };
-        let mut index = session.topics.first;
-        while index != NIL {
-            let Some(subscription) = self.topics.get_mut(index) else { break };
-            index = subscription.next_topic();
-            let Some(held) = subscription.held.as_mut() else { continue };
-            let removed =
-                self.frames.remove_where(held, false, |queued| queued.class != Class::Durable);
-            session.waiting.take(removed);
-            self.stats.dropped_ephemeral += u64::from(removed.frames);
-        }
     }
 }

@@ -13,10 +13,11 @@ use tokio::sync::oneshot;
 use crate::{
     Class, Close, CloseEach, CloseReason, Dialect, DialectRules, Farewell, Frame, HubStats,
     Keepalive, LazyFrames, Limits, Link, NewSession, PollAnswer, Probing, Publication, Pulse,
-    SessionEvents, SessionId, Shard, Socket, Start, Topic,
+    SessionEvents, SessionId, Shard, Socket, Topic,
 };
 
 mod bounds;
+mod holding;
 mod keepalive;
 mod ordering;
 mod pacing;
@@ -158,8 +159,20 @@ impl House {
 
     fn subscribed(&mut self, room: usize, topic: &str) -> (SessionId, FakeSocket) {
         let (id, socket) = self.stream(room);
-        self.shard.subscribe(id, Dialect(0), &Topic::new(topic), Start::Live);
+        self.shard.subscribe(id, Dialect(0), &Topic::new(topic));
         (id, socket)
+    }
+
+    /// Subscribed and held.
+    fn held(&mut self, room: usize, topic: &str) -> (SessionId, FakeSocket) {
+        let (id, socket) = self.subscribed(room, topic);
+        assert!(self.shard.hold(id, Dialect(0)).is_some());
+        (id, socket)
+    }
+
+    fn resume(&mut self, id: SessionId, after: &[(&str, u64)]) {
+        let after: Vec<_> = after.iter().map(|(topic, seq)| (Topic::new(*topic), *seq)).collect();
+        self.shard.resume(id, Dialect(0), &after);
     }
 
     fn send(&mut self, id: SessionId, text: &str) {
@@ -215,6 +228,7 @@ fn publication(topic: &str, seq: Option<u64>, class: Class, text: &str) -> Publi
     Publication {
         topic: Topic::new(topic),
         seq,
+        pos: None,
         class,
         except: None,
         frames: LazyFrames::new(move |_| Some(frame.clone())),

@@ -75,7 +75,7 @@ impl<S: Socket> Shard<S> {
             session.phase = Phase::Probed;
             self.stats.probes += 1;
             self.set_timer(slot, now + timeout);
-            self.enqueue(slot, Queued { frame: probe, class: Class::Durable, seq: None });
+            self.enqueue(slot, Queued::direct(probe, Class::Durable));
         }
     }
 }

@@ -87,13 +87,16 @@ fn a_session_whose_durable_frames_do_not_fit_is_closed_as_slow() {
 
 #[test]
 fn the_end_of_a_slow_session_in_two_dialects_costs_no_other_its_event() {
-    for start in [Start::Live, Start::Held] {
+    for held in [false, true] {
         let mut house = House::new(limits(20, 100), DialectRules::default());
         let topic = Topic::new("room");
         let (_, before) = house.subscribed(ALL, "room");
         let (slow, _) = house.stream(0);
         for dialect in [0, 1] {
-            house.shard.subscribe(slow, Dialect(dialect), &topic, start);
+            house.shard.subscribe(slow, Dialect(dialect), &topic);
+            if held {
+                assert_eq!(house.shard.hold(slow, Dialect(dialect)), Some(0));
+            }
         }
         let (_, after) = house.subscribed(ALL, "room");
         for seq in 1..=3 {
@@ -113,7 +116,7 @@ fn a_member_that_ends_while_members_are_subscribed_keeps_no_other_out() {
     let (user, room) = (Topic::new("user:ann"), Topic::new("room"));
     let (_, before) = house.subscribed(ALL, "user:ann");
     let (full, _) = house.subscribed(ALL, "user:ann");
-    house.shard.subscribe(full, Dialect(1), &user, Start::Live);
+    house.shard.subscribe(full, Dialect(1), &user);
     let (_, after) = house.subscribed(ALL, "user:ann");
     house.shard.subscribe_members(&user, &room);
     assert_eq!(house.ends(), closed(full, CloseReason::TooManySubscriptions));
@@ -138,10 +141,9 @@ fn a_reader_that_keeps_up_is_not_slow_however_long_the_batch() {
 }
 
 #[test]
-fn held_publications_count_towards_the_bound() {
+fn kept_publications_count_towards_the_bound() {
     let mut house = House::new(limits(1 << 20, 3), DialectRules::default());
-    let (id, socket) = house.stream(ALL);
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
+    let (id, socket) = house.held(ALL, "room");
     house.state("room", 1, "x");
     for seq in 1..=3 {
         house.publish("room", Some(seq), "x");
@@ -169,7 +171,7 @@ fn close_sends_what_waits_and_the_last_frame_then_shuts_the_writing_side_once() 
     let mut house = House::plain();
     let (socket, pulse) = (FakeSocket::new(ALL), Pulse::default());
     let id = house.attach(Link::Stream(socket.clone()), pulse.clone());
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"));
     house.publish("room", Some(1), "1");
     assert!(!pulse.is_over());
     house.close(id, Some(frame("bye")));
@@ -324,7 +326,7 @@ fn close_topic_ends_all_though_one_hears_the_topic_in_two_dialects() {
     let topic = Topic::new("user:ann");
     let (_, before) = house.subscribed(ALL, "user:ann");
     let (both, socket) = house.subscribed(ALL, "user:ann");
-    house.shard.subscribe(both, Dialect(1), &topic, Start::Live);
+    house.shard.subscribe(both, Dialect(1), &topic);
     let (_, after) = house.subscribed(ALL, "user:ann");
     let last = Some(LazyFrames::new(|_| Some(frame("bye"))));
     let close = CloseEach { reason: CloseReason::Named("logout"), last };
@@ -345,10 +347,10 @@ fn the_numbers_of_sessions_and_subscriptions_are_bounded() {
         NewSession { dialect: Dialect(0), link: Link::Polling, events, pulse }
     };
     assert!(house.shard.attach(new()).is_err());
-    house.shard.subscribe(id, Dialect(0), &Topic::new("b"), Start::Live);
-    house.shard.subscribe(id, Dialect(0), &Topic::new("b"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("b"));
+    house.shard.subscribe(id, Dialect(0), &Topic::new("b"));
     assert_eq!(house.ends(), []);
-    house.shard.subscribe(id, Dialect(0), &Topic::new("c"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("c"));
     assert_eq!(house.ends(), closed(id, CloseReason::TooManySubscriptions));
     assert_eq!(socket.text(), "<bye: too many subscriptions>");
     assert_eq!(socket.shutdowns(), HALF);

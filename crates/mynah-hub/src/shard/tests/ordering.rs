@@ -94,73 +94,6 @@ fn a_slow_reader_does_not_delay_others() {
 }
 
 #[test]
-fn a_held_subscription_catches_up_without_gap_or_double() {
-    let mut house = House::plain();
-    let (id, socket) = house.stream(ALL);
-    let topic = Topic::new("room");
-    house.shard.subscribe(id, Dialect(0), &topic, Start::Held);
-    for seq in 5..=8 {
-        house.publish("room", Some(seq), &seq.to_string());
-    }
-    house.publish("room", None, "note");
-    house.flush();
-    assert_eq!(socket.text(), "", "held back");
-    assert_eq!(house.stats().queued_frames, 5);
-    // The caller read up to 6 from the journal meanwhile.
-    house.send(id, "5");
-    house.send(id, "6");
-    house.shard.release(id, Dialect(0), &topic, 6);
-    for seq in 7..=9 {
-        house.publish("room", Some(seq), &seq.to_string());
-    }
-    house.flush();
-    assert_eq!(socket.text(), "<5><6><7><8><note><9>");
-    assert_eq!(house.stats().dropped_duplicates, 4);
-    assert_eq!(house.stats().queued_frames, 0);
-}
-
-#[test]
-fn releasing_beyond_what_was_held_drops_it_all() {
-    let mut house = House::plain();
-    let (id, socket) = house.stream(ALL);
-    let topic = Topic::new("room");
-    house.shard.subscribe(id, Dialect(0), &topic, Start::Held);
-    house.publish("room", Some(5), "5");
-    house.shard.release(id, Dialect(0), &topic, 9);
-    house.publish("room", Some(9), "9");
-    house.publish("room", Some(10), "10");
-    house.flush();
-    assert_eq!(socket.text(), "<10>");
-}
-
-#[test]
-fn a_live_subscription_can_be_held_again() {
-    let mut house = House::plain();
-    let (id, socket) = house.subscribed(ALL, "room");
-    house.publish("room", Some(1), "1");
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
-    house.publish("room", Some(2), "2");
-    house.publish("room", Some(3), "3");
-    house.shard.release(id, Dialect(0), &Topic::new("room"), 2);
-    house.flush();
-    assert_eq!(socket.text(), "<1><3>");
-}
-
-#[test]
-fn leaving_a_topic_drops_what_it_held() {
-    let mut house = House::plain();
-    let (id, socket) = house.stream(ALL);
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
-    house.publish("room", Some(1), "1");
-    house.shard.unsubscribe(id, Dialect(0), &Topic::new("room"));
-    house.publish("room", Some(2), "2");
-    house.flush();
-    assert_eq!(socket.text(), "");
-    let stats = house.stats();
-    assert_eq!((stats.topics, stats.subscriptions, stats.queued_frames), (0, 0, 0));
-}
-
-#[test]
 fn the_sessions_of_a_user_enter_and_leave_a_room_together() {
     let mut house = House::plain();
     let (_, phone) = house.subscribed(ALL, "user:ann");
@@ -186,9 +119,10 @@ fn leaving_all_topics_in_one_dialect_keeps_those_in_others() {
         let mut house = House::plain();
         let (id, socket) = house.stream(ALL);
         for topic in (0..topics).map(|i| Topic::new(format!("t{i}"))) {
-            house.shard.subscribe(id, Dialect(0), &topic, Start::Live);
-            house.shard.subscribe(id, Dialect(1), &topic, Start::Held);
+            house.shard.subscribe(id, Dialect(0), &topic);
+            house.shard.subscribe(id, Dialect(1), &topic);
         }
+        assert!(house.shard.hold(id, Dialect(1)).is_some());
         house.publish("t1", Some(1), "1");
         house.shard.unsubscribe_all(id, Dialect(1));
         assert_eq!(house.stats().subscriptions, topics);

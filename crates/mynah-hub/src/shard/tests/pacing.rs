@@ -95,10 +95,9 @@ fn a_session_that_moves_to_a_stream_is_drained_there() {
 }
 
 #[test]
-fn held_publications_do_not_stop_the_caller_who_is_to_release_them() {
+fn what_is_kept_does_not_stop_the_caller_who_is_to_resume() {
     let mut house = house(40, 100);
-    let (id, socket) = house.stream(0);
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Held);
+    let (id, socket) = house.held(0, "room");
     for seq in 1..=3 {
         house.publish("room", Some(seq), "123456");
     }

@@ -23,7 +23,7 @@ fn a_poll_takes_what_is_queued_in_order() {
 fn a_poll_waits_until_something_comes() {
     let mut house = House::plain();
     let id = house.polling();
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"));
     let mut answer = house.poll(id);
     assert!(answer.try_recv().is_err());
     house.publish("room", Some(1), "1");
@@ -98,7 +98,7 @@ fn the_last_frame_waits_for_one_more_poll() {
 fn an_upgrade_keeps_the_order_and_ends_the_parked_poll() {
     let mut house = House::plain();
     let id = house.polling();
-    house.shard.subscribe(id, Dialect(0), &Topic::new("room"), Start::Live);
+    house.shard.subscribe(id, Dialect(0), &Topic::new("room"));
     let mut parked = house.poll(id);
     let socket = FakeSocket::new(usize::MAX);
     let noop = Frame::packet_only(Bytes::from_static(b"6"));

@@ -7,10 +7,10 @@ use super::*;
 const TOPICS: u64 = 10;
 
 /// A small generator with a fixed seed, so that a failure repeats.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -101,9 +101,9 @@ impl Life {
         let dialect = Dialect(self.dice.roll(2) as u8);
         let shard = &mut self.house.shard;
         match choice {
-            11..=12 => shard.subscribe(id, dialect, &topic, Start::Live),
-            13 => shard.subscribe(id, dialect, &topic, Start::Held),
-            14 => shard.release(id, dialect, &topic, self.dice.roll(20)),
+            11..=12 => shard.subscribe(id, dialect, &topic),
+            13 => drop(shard.hold(id, dialect)),
+            14 => shard.resume(id, dialect, &[(topic, self.dice.roll(20))]),
             15 => shard.unsubscribe(id, dialect, &topic),
             16 => {
                 shard.send(id, frame("d"), Class::Durable);
@@ -183,6 +183,7 @@ fn nothing_leaks_and_every_end_is_told_once() {
         let stats = life.house.stats();
         let left = (stats.sessions, stats.topics, stats.subscriptions, stats.queued_frames);
         assert_eq!((left, stats.queued_bytes), ((0, 0, 0, 0), 0), "seed {seed}");
+        assert_eq!((stats.kept_frames, stats.kept_bytes), (0, 0), "seed {seed}");
         assert_eq!(life.house.shard.next_deadline(), None);
         let mut told: HashMap<SessionId, Vec<bool>> = HashMap::new();
         for (id, reason) in life.house.ends() {
