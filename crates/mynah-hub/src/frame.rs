@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-/// Protocol × parser × vocabulary, as a number the hub does not interpret. Must be below
-/// [`Dialect::COUNT`].
+/// Protocol × parser × vocabulary, as a number the hub does not interpret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dialect(pub u8);
 
 impl Dialect {
     /// How many dialects a hub can tell apart.
-    pub const COUNT: usize = 32;
+    pub const COUNT: usize = 256;
 }
 
 /// One message as immutable bytes, shared by all its recipients (a clone is a reference count).

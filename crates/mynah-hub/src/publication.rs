@@ -38,31 +38,58 @@ impl fmt::Display for Topic {
 type Encode = dyn Fn(Dialect) -> Option<Frame> + Send + Sync;
 
 /// The frames of one publication, each made when the first subscriber of its dialect is met and at
-/// most once over all shards.
+/// most once over all shards. It is as large as the dialects that are met, of which there are one
+/// or two as a rule.
 pub struct LazyFrames {
-    made: [OnceLock<Option<Frame>>; Dialect::COUNT],
+    made: Made,
     encode: Box<Encode>,
+}
+
+/// Frames of the first dialects met, and those of later ones.
+#[derive(Default)]
+struct Made {
+    first: [OnceLock<Spelling>; 2],
+    later: OnceLock<Box<Made>>,
+}
+
+struct Spelling {
+    dialect: Dialect,
+    frame: OnceLock<Option<Frame>>,
 }
 
 impl LazyFrames {
     /// `encode` gives the frame in a dialect, or `None` if the dialect cannot say this.
     pub fn new(encode: impl Fn(Dialect) -> Option<Frame> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
-            made: [const { OnceLock::new() }; Dialect::COUNT],
-            encode: Box::new(encode),
-        })
+        Arc::new(Self { made: Made::default(), encode: Box::new(encode) })
     }
 
-    /// The frame in `dialect`; `None` for a dialect without a spelling or out of range.
+    /// The frame in `dialect`; `None` for a dialect without a spelling.
     ///
     /// An encoder that panics has no spelling: one bad message must not end a shard and all its
     /// sessions. The panic hook has reported it.
     pub fn get(&self, dialect: Dialect) -> Option<&Frame> {
         let encode = || (self.encode)(dialect);
         self.made
-            .get(usize::from(dialect.0))?
+            .spelling(dialect)
+            .frame
             .get_or_init(|| catch_unwind(AssertUnwindSafe(encode)).unwrap_or_default())
             .as_ref()
+    }
+}
+
+impl Made {
+    /// The place of a dialect. Who comes first to a vacant place takes it, for good.
+    fn spelling(&self, dialect: Dialect) -> &Spelling {
+        let mut made = self;
+        loop {
+            for place in &made.first {
+                let taken = place.get_or_init(|| Spelling { dialect, frame: OnceLock::new() });
+                if taken.dialect == dialect {
+                    return taken;
+                }
+            }
+            made = made.later.get_or_init(Box::default);
+        }
     }
 }
 
@@ -111,8 +138,29 @@ mod tests {
             assert!(frames.get(Dialect(0)).is_none());
             assert_eq!(frames.get(Dialect(1)).unwrap().stream().as_ref(), b"hi");
         }
-        assert!(frames.get(Dialect(32)).is_none(), "out of range");
         assert_eq!(calls.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn every_dialect_has_its_own_frame_whoever_asks_first() {
+        let calls = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&calls);
+        let frames = LazyFrames::new(move |dialect| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Some(Frame::stream_only(vec![dialect.0].into()))
+        });
+        // Each shard in its own order.
+        let shard = |factor: u8| {
+            for dialect in (0..=u8::MAX).map(|step| step.wrapping_mul(factor)) {
+                assert_eq!(frames.get(Dialect(dialect)).unwrap().stream().as_ref(), [dialect]);
+            }
+        };
+        std::thread::scope(|scope| {
+            for factor in [1, 3, 5, 7] {
+                scope.spawn(move || shard(factor));
+            }
+        });
+        assert_eq!(calls.load(Ordering::Relaxed), Dialect::COUNT as u32);
     }
 
     #[test]

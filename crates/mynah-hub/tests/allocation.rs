@@ -84,6 +84,23 @@ fn a_thousand_recipients_cost_as_many_allocations_as_ten() {
     assert_eq!(few, allocations(1_000));
 }
 
+/// What a publication in two dialects takes before its frames: it must not grow with the dialects
+/// that exist.
+#[test]
+fn a_publication_in_two_dialects_costs_less_than_128_bytes() {
+    let frame = Frame::stream_only(Bytes::from_static(b"hello"));
+    let mut made = None;
+    let counted = allocation_counter::measure(|| {
+        let frame = frame.clone();
+        let frames = LazyFrames::new(move |_| Some(frame.clone()));
+        assert!(
+            [Dialect(3), Dialect(255)].map(|dialect| frames.get(dialect).is_some()) == [true; 2]
+        );
+        made = Some(frames);
+    });
+    assert!(counted.bytes_current < 128, "{} bytes", counted.bytes_current);
+}
+
 /// The hub's own bytes for a session in four topics, one of them its own: what the goal of 5 kB
 /// per session leaves for the rest depends on it. The number of sessions is a power of two, because
 /// the spare capacity of a grown vector is counted here but is memory that nobody touched.
