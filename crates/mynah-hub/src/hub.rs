@@ -220,6 +220,28 @@ impl Hub {
         .await;
     }
 
+    /// Asks up to `sessions_max` sessions that were not asked yet to leave ([`crate::Pulse::leave`],
+    /// [`crate::SessionEvents::leaving`]), from all shards alike, and says how many it were; 0 if
+    /// all were asked. Called again and again it empties the hub over a drain window;
+    /// [`Hub::close_some`] ends those that stay.
+    pub async fn ask_to_leave(&self, sessions_max: usize) -> usize {
+        let share = sessions_max.div_ceil(self.shards.len());
+        let mut asked = 0;
+        // Some shards may have fewer left than their share: the others make up for it.
+        for most in [share, sessions_max] {
+            for shard in &*self.shards {
+                let (reply, answer) = oneshot::channel();
+                let sessions_max = most.min(sessions_max - asked);
+                if sessions_max == 0 {
+                    return asked;
+                }
+                shard.tell(Command::AskToLeave { sessions_max, reply }).await;
+                asked += answer.await.unwrap_or(0);
+            }
+        }
+        asked
+    }
+
     /// Ends up to `sessions_max` sessions and says how many it were; 0 if none is open, though
     /// closed ones may still be sending (see [`crate::SessionEvents::ended`]). Called
     /// again and again it empties the hub over a drain window; `usize::MAX` ends all at once.

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::task::AtomicWaker;
 use tokio::sync::oneshot;
 
 use crate::{Dialect, Frame, LazyFrames};
@@ -65,19 +67,34 @@ pub trait SessionEvents: Send + Sync {
     fn ended(&self, id: SessionId) {
         let _: SessionId = id;
     }
+
+    /// The session is asked to leave ([`crate::Hub::ask_to_leave`]). Called at most once, before
+    /// `closed`, and only of use where no reader waits for [`Pulse::poll_leaving`], as between the
+    /// requests of a polling session.
+    fn leaving(&self, id: SessionId) {
+        let _: SessionId = id;
+    }
 }
 
-/// Signs of life shared by a session's reader and its shard: two flags, no command.
+/// What a session's reader and its shard tell each other without a command: three flags, and who
+/// is to be woken when it is time to leave.
 #[derive(Clone, Debug, Default)]
-pub struct Pulse(Arc<AtomicU8>);
+pub struct Pulse(Arc<Signals>);
+
+#[derive(Debug, Default)]
+struct Signals {
+    flags: AtomicU8,
+    reader: AtomicWaker,
+}
 
 const HEARD: u8 = 1;
 const OVER: u8 = 2;
+const LEAVING: u8 = 4;
 
 impl Pulse {
     /// The peer was heard.
     pub fn beat(&self) {
-        self.0.fetch_or(HEARD, Ordering::Relaxed);
+        self.0.flags.fetch_or(HEARD, Ordering::Relaxed);
     }
 
     /// Whether the session is closed; true before [`SessionEvents::closed`] is called. What the
@@ -85,17 +102,40 @@ impl Pulse {
     /// [`crate::Hub::detach`], so that the last frame is not lost to a reset (see
     /// [`SessionEvents::ended`]).
     pub fn is_over(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & OVER != 0
+        self.0.flags.load(Ordering::Relaxed) & OVER != 0
+    }
+
+    /// Asks the reader to finish what it began, say goodbye and end the session. Nothing is closed
+    /// for it: who asks also sees to those that do not go.
+    pub fn leave(&self) {
+        self.0.flags.fetch_or(LEAVING, Ordering::Relaxed);
+        self.0.reader.wake();
+    }
+
+    /// Whether the session was asked to leave.
+    pub fn is_leaving(&self) -> bool {
+        self.0.flags.load(Ordering::Relaxed) & LEAVING != 0
+    }
+
+    /// Ready once the session is asked to leave, and ever after. Until then the task is woken for
+    /// it; only the last that asked is.
+    pub fn poll_leaving(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_leaving() {
+            return Poll::Ready(());
+        }
+        self.0.reader.register(cx.waker());
+        // It may have been asked just before it was registered.
+        if self.is_leaving() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// The session is over.
     pub(crate) fn end(&self) {
-        self.0.fetch_or(OVER, Ordering::Relaxed);
+        self.0.flags.fetch_or(OVER, Ordering::Relaxed);
     }
 
     /// Whether the peer was heard since the last call.
     pub(crate) fn take(&self) -> bool {
-        self.0.fetch_and(!HEARD, Ordering::Relaxed) & HEARD != 0
+        self.0.flags.fetch_and(!HEARD, Ordering::Relaxed) & HEARD != 0
     }
 }
 

@@ -99,6 +99,8 @@ pub struct Shard<S> {
     now: u64,
     /// The highest [`Publication::pos`] taken.
     last_pos: u64,
+    /// The slot from which [`Shard::ask_to_leave`] goes on.
+    ask_from: u32,
     stats: HubStats,
 }
 
@@ -130,6 +132,7 @@ impl<S: Socket> Shard<S> {
             fired: Vec::new(),
             now: 0,
             last_pos: 0,
+            ask_from: 0,
             stats: HubStats::default(),
         }
     }

@@ -366,3 +366,32 @@ async fn a_full_hub_refuses() {
     assert_eq!(id.shard, 1, "a place freed in one shard is free for the other");
     assert_eq!(bench.attach(Link::Polling).await, Err(AttachError::Full));
 }
+
+#[tokio::test]
+async fn sessions_of_all_shards_are_asked_to_leave_alike() {
+    let bench = Bench::new(two_shards()).await;
+    let mut pulses = Vec::new();
+    for _ in 0..8 {
+        let pulse = Pulse::default();
+        let id = bench.attach_with(Link::Polling, pulse.clone()).await.unwrap();
+        pulses.push((id, pulse));
+    }
+    let reader = tokio::spawn({
+        let pulse = pulses[7].1.clone();
+        std::future::poll_fn(move |cx| pulse.poll_leaving(cx))
+    });
+    assert_eq!(bench.hub.ask_to_leave(4).await, 4);
+    let left = |shard| pulses.iter().filter(|(id, p)| id.shard == shard && p.is_leaving()).count();
+    assert_eq!((left(0), left(1)), (2, 2));
+    // One shard has fewer left than its share.
+    for (id, pulse) in pulses.iter().filter(|(id, _)| id.shard == 1) {
+        if !pulse.is_leaving() {
+            bench.hub.detach(*id, CloseReason::PeerGone).await;
+            pulse.leave();
+        }
+    }
+    assert_eq!(bench.hub.ask_to_leave(2).await, 2);
+    assert_eq!(bench.hub.ask_to_leave(usize::MAX).await, 0);
+    assert_eq!((left(0), left(1)), (4, 4));
+    reader.await.unwrap();
+}

@@ -41,6 +41,7 @@ pub(super) enum Command {
     Close { id: SessionId, close: Close },
     Detach { id: SessionId, reason: CloseReason },
     CloseTopic { topic: Topic, close: CloseEach, except: Option<SessionId> },
+    AskToLeave { sessions_max: usize, reply: oneshot::Sender<usize> },
     CloseSome { sessions_max: usize, close: CloseEach, reply: oneshot::Sender<usize> },
     Members { topic: Topic, reply: oneshot::Sender<usize> },
 }
@@ -136,8 +137,12 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         Command::Close { id, close } => shard.close(id, close),
         Command::Detach { id, reason } => shard.detach(id, reason),
         Command::CloseTopic { topic, close, except } => shard.close_topic(&topic, &close, except),
-        Command::CloseSome { sessions_max, close, reply } => {
+        Command::AskToLeave { sessions_max, reply } => {
             // Nobody waits for the number any more if this fails.
+            reply.send(shard.ask_to_leave(sessions_max)).ok();
+        }
+        Command::CloseSome { sessions_max, close, reply } => {
+            // As above.
             reply.send(shard.close_some(sessions_max, &close)).ok();
         }
         Command::Members { topic, reply } => {

@@ -46,6 +46,27 @@ impl<S: Socket> Shard<S> {
         ended
     }
 
+    /// Asks up to `sessions_max` sessions that were not asked yet to leave, and says how many it
+    /// were. Their owners end them.
+    pub fn ask_to_leave(&mut self, sessions_max: usize) -> usize {
+        let mut asked = 0;
+        for _ in 0..self.slots.len() {
+            if asked == sessions_max {
+                break;
+            }
+            let slot = if (self.ask_from as usize) < self.slots.len() { self.ask_from } else { 0 };
+            self.ask_from = slot + 1;
+            let id = self.id_of(slot);
+            let Some(session) = self.session(slot) else { continue };
+            if session.phase != Phase::Closing && !session.pulse.is_leaving() {
+                session.pulse.leave();
+                session.events.leaving(id);
+                asked += 1;
+            }
+        }
+        asked
+    }
+
     pub(super) fn close_in_dialect(&mut self, slot: u32, close: &CloseEach) {
         if let Some(dialect) = self.session(slot).map(|session| session.dialect) {
             let Close { reason, last } = close.in_dialect(dialect);

@@ -19,6 +19,7 @@ use crate::{
 mod bounds;
 mod holding;
 mod keepalive;
+mod leaving;
 mod ordering;
 mod pacing;
 mod polling;
