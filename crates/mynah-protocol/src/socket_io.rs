@@ -1,4 +1,4 @@
-//! Socket.IO packets, protocol revision 5, JSON parser.
+//! Socket.IO packets, protocol revision 5, as JSON and as [`msgpack`].
 //!
 //! [`Decoder`] reads the payloads of Engine.IO messages (without the Engine.IO `4`); the
 //! encoders append whole Engine.IO message packets (with it). Arguments stay raw JSON on both
@@ -7,6 +7,7 @@
 mod args;
 mod decode;
 mod encode;
+pub mod msgpack;
 mod placeholder;
 
 pub use args::Args;

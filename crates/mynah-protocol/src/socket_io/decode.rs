@@ -20,8 +20,8 @@ pub struct Limits {
     pub depth_max: u32,
     /// Most object keys in all arguments together.
     pub keys_max: u32,
-    /// Most bytes in the attachments of one packet together. The text itself is limited by the
-    /// transport.
+    /// Most bytes in the attachments of one packet together; of a MessagePack packet also in the
+    /// JSON text of its arguments. Text packets are limited by the transport.
     pub message_bytes_max: usize,
 }
 
@@ -70,7 +70,8 @@ pub enum DecodeError {
     /// No payload, or one where none belongs.
     #[error("payload missing or unexpected")]
     Payload,
-    /// The payload is not JSON of the kind the packet needs, from that byte offset on.
+    /// The payload is not JSON, or not MessagePack, of the kind the packet needs, from that byte
+    /// offset on.
     #[error("invalid payload at byte {0}")]
     InvalidPayload(usize),
     /// Nested deeper than [`Limits::depth_max`].
@@ -88,6 +89,13 @@ pub enum DecodeError {
     /// A name of [`is_reserved_event`].
     #[error("reserved event name")]
     ReservedEvent,
+    /// A MessagePack packet whose namespace is missing or no name with a leading slash and without
+    /// a comma.
+    #[error("invalid namespace")]
+    Namespace,
+    /// A MessagePack packet whose arguments as JSON exceed [`Limits::message_bytes_max`].
+    #[error("payload too big")]
+    PayloadTooBig,
 }
 
 /// Decoder of one connection, for all its namespaces. Owns heap memory only while attachments
@@ -164,7 +172,7 @@ struct Head<'a> {
     payload_at: usize,
 }
 
-fn parse(text: &str, limits: &Limits) -> Result<(Packet, u32), DecodeError> {
+pub(super) fn parse(text: &str, limits: &Limits) -> Result<(Packet, u32), DecodeError> {
     let (&kind, _) = text.as_bytes().split_first().ok_or(DecodeError::UnknownType)?;
     if !matches!(kind, b'0'..=b'6') {
         return Err(DecodeError::UnknownType);

@@ -4,6 +4,7 @@
 mod engine_io;
 #[cfg(test)]
 mod handshake;
+mod msgpack;
 #[cfg(test)]
 mod socket_io;
 #[cfg(test)]
