@@ -197,9 +197,42 @@ impl Drop for SqliteStore {
 mod tests {
     use mynah_domain::ports::{JournalStore, StoreError};
 
+    use mynah_testkit::conformance::Subject;
+
+    use super::journal::{log_page, room_head};
     use super::trouble::Trouble;
     use super::tx::Tx;
     use super::{SqliteOptions, SqliteStore, rows, sql};
+
+    /// A commit between two statements of a read is not seen by the second.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_read_sees_one_state_whatever_is_committed_meanwhile() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let heard = mynah_testkit::Recorder::new();
+        let store = SqliteStore::open(folder.path(), &SqliteOptions::default(), heard.clone());
+        let store = store.expect("opened");
+        let s = Subject::new(store.clone(), heard, ());
+        let ada = s.user("ada").await;
+        let room = s.group(&ada, &[], "r").await;
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let (go_on, goes_on) = std::sync::mpsc::sync_channel(1);
+        let viewer = ada.clone();
+        let read = store.reads.call(move |conn| {
+            let head = super::journal::head_pos(conn)?;
+            begun.send(()).expect("somebody waits");
+            goes_on.recv().expect("told to go on");
+            let rooms = |user| Ok(rows::all(conn, sql::ROOMS_NEWS, (user, 0), room_head)?);
+            Ok::<_, Trouble<StoreError>>((head, log_page(conn, &viewer, (0, 2), rooms)?))
+        });
+        begins.await.expect("begun");
+        let said = s.say(&ada, &room, "meanwhile").await;
+        go_on.send(()).expect("it waits");
+        let (head, page) = read.await.expect("read");
+        assert_eq!((page.next, page.events.len(), page.more), (head, 2, false));
+        let next = store.events_for(&ada, page.next, 2).await.expect("read");
+        let seqs: Vec<u64> = next.events.iter().map(|e| e.seq).collect();
+        assert_eq!((seqs, next.next), (vec![said.seq], head + 1));
+    }
 
     #[tokio::test]
     async fn a_panic_inside_a_write_or_read_is_that_callers_error() {

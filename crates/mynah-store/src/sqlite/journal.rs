@@ -105,7 +105,7 @@ impl JournalStore for SqliteStore {
     }
 }
 
-fn head_pos(conn: &Connection) -> Result<u64, Trouble<StoreError>> {
+pub(super) fn head_pos(conn: &Connection) -> Result<u64, Trouble<StoreError>> {
     Ok(rows::first(conn, sql::HEAD_POS, [], |row| rows::count(row, 0))?.unwrap_or(0))
 }
 
@@ -146,15 +146,15 @@ fn first_after<E>(
 }
 
 /// A stream's id and its newest `seq`.
-type Head = (i64, u64);
+pub(super) type Head = (i64, u64);
 
 /// Columns: rowid of a room, its newest `seq`.
-fn room_head(row: &Row<'_>) -> Result<Head, rusqlite::Error> {
+pub(super) fn room_head(row: &Row<'_>) -> Result<Head, rusqlite::Error> {
     Ok((facts::room_stream(row.get(0)?), rows::count(row, 1)?))
 }
 
 /// A page of the viewer's inbox and of rooms; `rooms` gives those with news for the user's rowid.
-fn log_page(
+pub(super) fn log_page(
     conn: &Connection,
     viewer: &Actor,
     (after_pos, limit): (u64, u32),
