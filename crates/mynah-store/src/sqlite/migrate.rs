@@ -83,3 +83,29 @@ fn apply(conn: &mut Connection, migration: &Migration, number: u32) -> Result<()
     tx.pragma_update(None, "application_id", APPLICATION_ID)?;
     tx.commit()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{SqliteOptions, connect};
+    use super::*;
+
+    #[test]
+    fn a_database_of_every_earlier_version_is_brought_up_to_date() {
+        for version in 0..known() {
+            let dir = tempfile::tempdir().expect("temporary folder");
+            let path = dir.path().join(connect::FILE_NAME);
+            let mut conn = connect::writer(&path, &SqliteOptions::default()).expect("opened");
+            for (migration, number) in MIGRATIONS.iter().zip(1..=version) {
+                apply(&mut conn, migration, number).expect("applied");
+            }
+            run(&path, &mut conn).expect("migrated");
+            let found = conn.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+            assert_eq!(found.expect("read"), known());
+            for (name, text) in sql::ALL {
+                let prepared = conn.prepare(text);
+                assert!(prepared.is_ok(), "{name} after version {version}: {prepared:?}");
+            }
+            run(&path, &mut conn).expect("nothing is left to do");
+        }
+    }
+}
