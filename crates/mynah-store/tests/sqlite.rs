@@ -6,8 +6,9 @@ use std::sync::Arc;
 use mynah_domain::chat::ChatError;
 use mynah_domain::message::{Anchor, Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
-use mynah_domain::ports::{Commit, CommitListener, MessageStore, StoreError};
-use mynah_domain::{MessageId, RoomId, Timestamp};
+use mynah_domain::ports::{Commit, CommitListener, MessageStore, OpenRoomStore, StoreError};
+use mynah_domain::recovery::{OpenRoom, Place};
+use mynah_domain::{ConnectionId, MessageId, RoomId, Timestamp};
 use mynah_store::sqlite::{FILE_NAME, OpenError, SqliteOptions, SqliteStore};
 use mynah_testkit::Recorder;
 use mynah_testkit::conformance::Subject;
@@ -45,6 +46,9 @@ async fn everything_is_there_after_a_restart() {
     for n in 0..20 {
         s.say(&bob, &room, &format!("m{n}")).await;
     }
+    let (connection, shown) = (ConnectionId::trusted("c"), Place { pos: 9, nth: 2 });
+    let open_room = OpenRoom { room: room.clone(), after_seq: 7, shown };
+    store.open_room(&connection, &bob, open_room.clone(), s.tick()).await.expect("kept");
     let before = (s.view(&bob, &room).await, s.replay(&ada, &room).await);
     store.close();
     let refused = s.journal.probe().await;
@@ -52,9 +56,71 @@ async fn everything_is_there_after_a_restart() {
     drop((s, store));
     let (_store, s) = open(folder.path());
     assert_eq!((s.view(&bob, &room).await, s.replay(&ada, &room).await), before);
+    assert_eq!(s.open.open_rooms(&connection, &bob).await, Ok(vec![open_room]));
     let next = s.say(&ada, &room, "next").await;
     assert_eq!((next.number, next.seq), (21, before.0.room.last_seq + 1));
     assert_eq!(s.heard.events()[0].pos, before.1.last().expect("some").pos + 1, "the log goes on");
+}
+
+/// Somebody took a user and a room out of the file by hand.
+#[tokio::test]
+async fn open_rooms_of_what_is_gone_disturb_nothing() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (store, s) = open(folder.path());
+    let [ada, bob] = s.users().await;
+    let mut open_rooms = Vec::new();
+    for id in ["gone", "stays"] {
+        let room = s.group(&ada, &[&bob], id).await;
+        open_rooms.push(OpenRoom { room, after_seq: 1, shown: Place::default() });
+    }
+    let connections = [ConnectionId::trusted("a"), ConnectionId::trusted("b")];
+    for (connection, viewer) in connections.iter().zip([&ada, &bob]) {
+        for open in &open_rooms {
+            let kept = store.open_room(connection, viewer, open.clone(), s.tick()).await;
+            assert_eq!(kept, Ok(()));
+        }
+    }
+    store.close();
+    drop((s, store));
+    let conn = rusqlite::Connection::open(folder.path().join(FILE_NAME)).expect("opened");
+    conn.execute_batch(
+        "PRAGMA foreign_keys = OFF; DELETE FROM users WHERE ext_id = 'u1'; \
+         DELETE FROM rooms WHERE ext_id = 'gone'",
+    )
+    .expect("written");
+    conn.close().expect("closed");
+    let (store, s) = open(folder.path());
+    assert_eq!(store.open_rooms(&connections[0], &ada).await.as_deref(), Ok(&open_rooms[1..]));
+    assert_eq!(store.open_rooms(&connections[1], &bob).await, Ok(Vec::new()));
+    for open in open_rooms {
+        assert_eq!(store.open_room(&connections[1], &bob, open, Timestamp(0)).await, Ok(()));
+    }
+    assert_eq!(store.keep_open_rooms(&connections, s.tick()).await, Ok(()));
+    assert_eq!(store.forget_open_rooms(Timestamp(i64::MAX)).await, Ok(4));
+}
+
+/// Each step is a commit of its own, so that other writes go on in between.
+#[tokio::test]
+async fn many_connections_are_kept_and_forgotten_in_steps() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (store, s) = open(folder.path());
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    let connections: Vec<_> = (0..1_500).map(|n| ConnectionId::trusted(format!("c{n}"))).collect();
+    let mut calls = tokio::task::JoinSet::new();
+    for connection in connections.clone() {
+        let open = OpenRoom { room: room.clone(), after_seq: 1, shown: Place::default() };
+        let (store, ada, at) = (store.clone(), ada.clone(), s.tick());
+        calls.spawn(async move { store.open_room(&connection, &ada, open, at).await });
+    }
+    assert!(calls.join_all().await.iter().all(Result::is_ok));
+    let commits = || store.stats().commits;
+    let (before, now) = (commits(), s.tick());
+    assert_eq!(store.keep_open_rooms(&connections, now).await, Ok(()));
+    assert_eq!((store.forget_open_rooms(now).await, commits() - before), (Ok(0), 3));
+    let before = commits();
+    assert_eq!(store.forget_open_rooms(s.tick()).await, Ok(1_500));
+    assert_eq!(commits() - before, 3, "a connection and its room are two rows");
 }
 
 /// Copies of the files while the store is at work are what a kill leaves behind.
