@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use mynah_domain::message::{Anchor, Draft, MoveReadCursor, NewMessage, Position};
 use mynah_domain::permission::{Actor, Guard, Operation};
+use mynah_domain::recovery::{OpenRoom, Place};
 use mynah_domain::room::{MembershipChange as Change, Role, RoomKind, RoomPatch, Visibility};
-use mynah_domain::{MessageId, RoomId, Timestamp};
+use mynah_domain::{ConnectionId, MessageId, RoomId, Timestamp};
 
 use super::{Subject, reading};
 use crate::{MemoryStore, Recorder};
@@ -48,7 +49,7 @@ struct Step {
 impl Step {
     fn roll(dice: &mut Dice, people: &[Actor], (n, sent): (u64, u64)) -> Self {
         // Removals are rare, or nobody would be left to do anything.
-        let kind = match dice.below(24) {
+        let kind = match dice.below(28) {
             1 | 4 | 5 if !n.is_multiple_of(3) => 0,
             kind => kind,
         };
@@ -142,15 +143,25 @@ impl Step {
                 let guard = self.guard(Operation::SendMessage);
                 told(s.messages.append_message(guard, self.new_message()).await)
             }
+            20 | 21 => {
+                let (connection, place) = (self.connection(), Place { pos: self.n, nth: 1 });
+                let (room, after_seq) = (self.room.clone(), self.number);
+                let open = OpenRoom { room, after_seq, shown: place };
+                told(s.open.open_room(&connection, &self.actor, open, self.at).await)
+            }
             _ => self.look(s).await,
         }
+    }
+
+    fn connection(&self) -> ConnectionId {
+        ConnectionId::trusted(format!("c{}", self.number % 3))
     }
 
     async fn look(&self, s: &Subject) -> String {
         let limit = u32::try_from(self.number % 7 + 1).expect("small");
         let guard = reading(&self.actor);
         match self.kind {
-            20 => {
+            22 => {
                 let anchor = match self.number % 3 {
                     0 => Anchor::Before(self.position()),
                     1 => Anchor::After(self.position()),
@@ -158,8 +169,18 @@ impl Step {
                 };
                 told(s.messages.history(guard, &self.room, anchor, limit).await)
             }
-            21 => told(s.messages.readers(guard, &self.message).await),
-            22 => told(s.journal.events_for(&self.actor, self.number * 3, limit).await),
+            23 => told(s.messages.readers(guard, &self.message).await),
+            24 => told(s.journal.events_for(&self.actor, self.number * 3, limit).await),
+            25 => {
+                let other = RoomId::trusted(format!("r{}", self.n % ROOMS));
+                let rooms = [self.room.clone(), other];
+                told(s.journal.events_of(&self.actor, &rooms, self.number * 3, limit).await)
+            }
+            26 if self.n.is_multiple_of(9) => {
+                let before = Timestamp(self.at.0 - 20);
+                told(s.open.forget_open_rooms(before).await)
+            }
+            26 => told(s.open.keep_open_rooms(&[self.connection()], self.at).await),
             _ => told(s.rooms.rooms_of(&self.actor, 0, limit).await),
         }
     }
@@ -178,6 +199,10 @@ async fn everything(s: &Subject, people: &[Actor]) -> Vec<String> {
         seen.push(told(s.rooms.joined_rooms(actor).await));
         seen.push(told(s.journal.inbox_events(actor, 0, 1_000).await));
         seen.push(told(s.journal.events_for(actor, 0, 1_000).await));
+        for n in 0..3 {
+            let connection = ConnectionId::trusted(format!("c{n}"));
+            seen.push(told(s.open.open_rooms(&connection, actor).await));
+        }
         for n in 0..ROOMS {
             let room = RoomId::trusted(format!("r{n}"));
             let guard = reading(actor);
