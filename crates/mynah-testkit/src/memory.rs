@@ -12,13 +12,14 @@ mod open_rooms;
 mod rooms;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mynah_domain::account::User;
 use mynah_domain::chat::ChatError;
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{Message, Revision};
 use mynah_domain::permission::{Access, Actor, Denied, Guard};
-use mynah_domain::ports::{Commit, CommitListener};
+use mynah_domain::ports::{Commit, CommitListener, StoreError};
 use mynah_domain::room::{MemberState, Membership, Profile, Room};
 use mynah_domain::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -74,20 +75,65 @@ struct State {
     told: usize,
 }
 
+/// What is wrong with a store.
+#[derive(Clone)]
+enum Fault {
+    Writes(StoreError),
+    Everything(StoreError),
+}
+
 /// All store ports in memory.
 pub struct MemoryStore {
     state: Mutex<State>,
     listener: Arc<dyn CommitListener>,
+    fault: Mutex<Option<Fault>>,
+    calls: AtomicU64,
 }
 
 impl MemoryStore {
     /// An empty store that tells `listener` of every change.
     pub fn new(listener: Arc<dyn CommitListener>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), listener })
+        Arc::new(Self {
+            state: Mutex::default(),
+            listener,
+            fault: Mutex::default(),
+            calls: AtomicU64::new(0),
+        })
+    }
+
+    /// From now on every call fails.
+    pub fn fail(&self, error: StoreError) {
+        *self.fault.lock() = Some(Fault::Everything(error));
+    }
+
+    /// From now on every write (and probe) fails, as on a full disk.
+    pub fn fail_writes(&self, error: StoreError) {
+        *self.fault.lock() = Some(Fault::Writes(error));
+    }
+
+    /// Calls of any method so far.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.fault.lock().clone()
+    }
+
+    /// Looks at one state.
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
+        match self.fault() {
+            Some(Fault::Everything(error)) => Err(error),
+            Some(Fault::Writes(_)) | None => Ok(look(&self.state.lock())),
+        }
     }
 
     /// Runs one atomic step.
-    fn step<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn write<T>(&self, work: impl FnOnce(&mut State) -> T) -> Result<T, StoreError> {
+        if let Some(Fault::Everything(error) | Fault::Writes(error)) = self.fault() {
+            return Err(error);
+        }
         let mut state = self.state.lock();
         let done = work(&mut state);
         let news: Vec<Event> = state.log.iter().skip(state.told).cloned().collect();
@@ -95,7 +141,7 @@ impl MemoryStore {
         if !news.is_empty() {
             self.listener.committed(Commit::new(news, || {}));
         }
-        done
+        Ok(done)
     }
 }
 

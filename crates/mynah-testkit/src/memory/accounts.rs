@@ -13,11 +13,11 @@ use super::{Account, MemoryStore, Session, State, Token};
 #[async_trait]
 impl AccountStore for MemoryStore {
     async fn create_account(&self, account: NewAccount) -> Result<User, AccountError> {
-        self.step(|state| state.create_account(account))
+        self.write(|state| state.create_account(account))?
     }
 
     async fn user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, StoreError> {
-        Ok(self.step(|state| state.account(tenant, id).map(|a| a.user.clone())))
+        self.read(|state| state.account(tenant, id).map(|a| a.user.clone()))
     }
 
     async fn find_users(
@@ -27,7 +27,7 @@ impl AccountStore for MemoryStore {
         limit: u32,
     ) -> Result<Vec<User>, StoreError> {
         let prefix = prefix.to_lowercase();
-        Ok(self.step(|state| state.find_users(tenant, &prefix, limit as usize)))
+        self.read(|state| state.find_users(tenant, &prefix, limit as usize))
     }
 
     async fn update_profile(
@@ -36,7 +36,7 @@ impl AccountStore for MemoryStore {
         id: &UserId,
         patch: ProfilePatch,
     ) -> Result<Option<User>, StoreError> {
-        Ok(self.step(|state| {
+        self.write(|state| {
             let mut accounts = state.accounts.iter_mut();
             let user = &mut accounts.find(|a| a.user.tenant == *tenant && a.user.id == *id)?.user;
             if let Some(name) = patch.name {
@@ -44,7 +44,7 @@ impl AccountStore for MemoryStore {
                 user.updated_at = patch.at;
             }
             Some(user.clone())
-        }))
+        })
     }
 
     async fn credential(
@@ -53,7 +53,7 @@ impl AccountStore for MemoryStore {
         login: &str,
     ) -> Result<Option<Credential>, StoreError> {
         let login = login.to_lowercase();
-        Ok(self.step(|state| {
+        self.read(|state| {
             let found = state.accounts.iter().find(|a| {
                 a.user.tenant == *tenant
                     && if login.contains('@') {
@@ -64,16 +64,15 @@ impl AccountStore for MemoryStore {
             })?;
             let password_hash = found.password_hash.clone()?;
             Some(Credential { user: found.user.clone(), password_hash })
-        }))
+        })
     }
 
     async fn open_session(&self, session: NewSession) -> Result<(), StoreError> {
-        self.step(|state| state.open_session(session));
-        Ok(())
+        self.write(|state| state.open_session(session))
     }
 
     async fn rotate_session(&self, rotation: RotateSession) -> Result<Rotation, StoreError> {
-        Ok(self.step(|state| state.rotate(&rotation)))
+        self.write(|state| state.rotate(&rotation))
     }
 
     async fn revoke_session(
@@ -82,12 +81,11 @@ impl AccountStore for MemoryStore {
         _reason: &str,
         _at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.step(|state| {
+        self.write(|state| {
             for session in state.sessions.iter_mut().filter(|s| s.family == *family) {
                 session.revoked = true;
             }
-        });
-        Ok(())
+        })
     }
 
     async fn revoke_all_sessions(
@@ -97,7 +95,7 @@ impl AccountStore for MemoryStore {
         _reason: &str,
         at: Timestamp,
     ) -> Result<Vec<SessionFamily>, StoreError> {
-        Ok(self.step(|state| {
+        self.write(|state| {
             let own = state.sessions.iter_mut().filter(|s| s.tenant == *tenant && s.user == *user);
             let alive = own.filter(|s| !s.revoked && s.expires_at > at);
             alive
@@ -106,7 +104,7 @@ impl AccountStore for MemoryStore {
                     session.family.clone()
                 })
                 .collect()
-        }))
+        })
     }
 
     async fn session_alive(
@@ -114,10 +112,10 @@ impl AccountStore for MemoryStore {
         family: &SessionFamily,
         at: Timestamp,
     ) -> Result<bool, StoreError> {
-        Ok(self.step(|state| {
+        self.read(|state| {
             let mut sessions = state.sessions.iter();
             sessions.any(|s| s.family == *family && !s.revoked && s.expires_at > at)
-        }))
+        })
     }
 }
 

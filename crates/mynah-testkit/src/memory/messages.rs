@@ -19,7 +19,7 @@ use super::{Deed, MemoryStore, Place, Standing, State, Written};
 #[async_trait]
 impl MessageStore for MemoryStore {
     async fn append_message(&self, guard: Guard, new: NewMessage) -> Result<Appended, ChatError> {
-        self.step(|state| state.append(&guard, new))
+        self.write(|state| state.append(&guard, new))?
     }
 
     async fn edit_message(
@@ -29,7 +29,7 @@ impl MessageStore for MemoryStore {
         content: String,
         at: Timestamp,
     ) -> Result<Message, ChatError> {
-        self.step(|state| state.edit(&guard, message, content, at))
+        self.write(|state| state.edit(&guard, message, content, at))?
     }
 
     async fn delete_message(
@@ -38,14 +38,14 @@ impl MessageStore for MemoryStore {
         message: &MessageId,
         at: Timestamp,
     ) -> Result<Message, ChatError> {
-        self.step(|state| state.delete(&guard, message, at))
+        self.write(|state| state.delete(&guard, message, at))?
     }
 
     async fn message(&self, guard: Guard, message: &MessageId) -> Result<Message, ChatError> {
-        self.step(|state| {
+        self.read(|state| {
             let (_, written) = state.reach(&guard, message, false)?;
             Ok(state.fresh(&written.message))
-        })
+        })?
     }
 
     async fn revisions(
@@ -53,7 +53,7 @@ impl MessageStore for MemoryStore {
         guard: Guard,
         message: &MessageId,
     ) -> Result<Vec<Revision>, ChatError> {
-        self.step(|state| Ok(state.reach(&guard, message, false)?.1.texts.clone()))
+        self.read(|state| Ok(state.reach(&guard, message, false)?.1.texts.clone()))?
     }
 
     async fn history(
@@ -63,7 +63,7 @@ impl MessageStore for MemoryStore {
         anchor: Anchor,
         limit: u32,
     ) -> Result<History, ChatError> {
-        self.step(|state| state.history(&guard, room, &anchor, limit as usize))
+        self.read(|state| state.history(&guard, room, &anchor, limit as usize))?
     }
 
     async fn move_read_cursor(
@@ -71,14 +71,14 @@ impl MessageStore for MemoryStore {
         guard: Guard,
         cursor: MoveReadCursor,
     ) -> Result<ReadCursor, ChatError> {
-        self.step(|state| state.move_cursor(&guard, cursor))
+        self.write(|state| state.move_cursor(&guard, cursor))?
     }
 
     async fn readers(&self, guard: Guard, message: &MessageId) -> Result<Vec<ReadBy>, ChatError> {
-        self.step(|state| {
+        self.read(|state| {
             let (place, written) = state.reach(&guard, message, false)?;
             Ok(place.readers(&written.message))
-        })
+        })?
     }
 }
 

@@ -26,8 +26,7 @@ impl OpenRoomStore for MemoryStore {
         open: OpenRoom,
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.step(|state| state.open_room(connection, viewer, open, at));
-        Ok(())
+        self.write(|state| state.open_room(connection, viewer, open, at))
     }
 
     async fn open_rooms(
@@ -35,13 +34,13 @@ impl OpenRoomStore for MemoryStore {
         connection: &ConnectionId,
         viewer: &Actor,
     ) -> Result<Vec<OpenRoom>, StoreError> {
-        Ok(self.step(|state| {
+        self.read(|state| {
             let joined = |open: &&OpenRoom| {
                 state.place(&open.room).is_some_and(|place| place.joined_by(viewer))
             };
             let found = state.connections.iter().find(|c| c.is(connection, viewer));
             found.map_or(Vec::new(), |c| c.open.iter().filter(joined).cloned().collect())
-        }))
+        })
     }
 
     async fn keep_open_rooms(
@@ -49,19 +48,18 @@ impl OpenRoomStore for MemoryStore {
         connections: &[ConnectionId],
         at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.step(|state| {
+        self.write(|state| {
             for found in state.connections.iter_mut().filter(|c| connections.contains(&c.id)) {
                 found.seen_at = found.seen_at.max(at);
             }
-        });
-        Ok(())
+        })
     }
 
     async fn forget_open_rooms(&self, before: Timestamp) -> Result<u64, StoreError> {
-        Ok(self.step(|state| {
+        self.write(|state| {
             let gone = state.connections.extract_if(.., |c| c.seen_at < before);
             gone.map(|c| c.open.len() as u64).sum()
-        }))
+        })
     }
 }
 

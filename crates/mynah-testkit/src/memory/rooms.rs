@@ -19,7 +19,7 @@ use super::{Deed, MemoryStore, Place, Standing, State};
 #[async_trait]
 impl RoomStore for MemoryStore {
     async fn create_room(&self, room: NewRoom) -> Result<RoomCreated, ChatError> {
-        self.step(|state| state.create_room(room))
+        self.write(|state| state.create_room(room))?
     }
 
     async fn update_room(
@@ -29,7 +29,7 @@ impl RoomStore for MemoryStore {
         patch: RoomPatch,
         at: Timestamp,
     ) -> Result<Room, ChatError> {
-        self.step(|state| state.update_room(&guard, room, patch, at))
+        self.write(|state| state.update_room(&guard, room, patch, at))?
     }
 
     async fn delete_room(
@@ -38,11 +38,11 @@ impl RoomStore for MemoryStore {
         room: &RoomId,
         at: Timestamp,
     ) -> Result<(), ChatError> {
-        self.step(|state| state.delete_room(&guard, room, at))
+        self.write(|state| state.delete_room(&guard, room, at))?
     }
 
     async fn room(&self, viewer: &Actor, room: &RoomId) -> Result<Option<RoomView>, StoreError> {
-        Ok(self.step(|state| Some(state.place(room)?.view(viewer))))
+        self.read(|state| Some(state.place(room)?.view(viewer)))
     }
 
     async fn rooms_of(
@@ -51,10 +51,10 @@ impl RoomStore for MemoryStore {
         offset: u64,
         limit: u32,
     ) -> Result<Page<RoomListItem>, StoreError> {
-        Ok(self.step(|state| {
+        self.read(|state| {
             let inside = |p: &&Place| p.standing(viewer).is_some_and(is_inside);
             state.listed(viewer, inside, (offset, limit))
-        }))
+        })
     }
 
     async fn public_rooms(
@@ -63,19 +63,19 @@ impl RoomStore for MemoryStore {
         offset: u64,
         limit: u32,
     ) -> Result<Page<RoomListItem>, StoreError> {
-        Ok(self.step(|state| {
+        self.read(|state| {
             let public = |p: &&Place| {
                 p.room.tenant == viewer.tenant && p.room.visibility == Visibility::Public
             };
             state.listed(viewer, public, (offset, limit))
-        }))
+        })
     }
 
     async fn joined_rooms(&self, viewer: &Actor) -> Result<Vec<Arc<Room>>, StoreError> {
-        Ok(self.step(|state| {
+        self.read(|state| {
             let joined = state.places.iter().filter(|p| p.joined_by(viewer));
             joined.map(|p| Arc::new(p.room.clone())).collect()
-        }))
+        })
     }
 
     async fn change_membership(
@@ -85,7 +85,7 @@ impl RoomStore for MemoryStore {
         change: MembershipChange,
         at: Timestamp,
     ) -> Result<MembershipChanged, ChatError> {
-        self.step(|state| state.change_membership(&guard, room, &change, at))
+        self.write(|state| state.change_membership(&guard, room, &change, at))?
     }
 
     async fn members(
@@ -95,7 +95,7 @@ impl RoomStore for MemoryStore {
         offset: u64,
         limit: u32,
     ) -> Result<Page<Member>, ChatError> {
-        self.step(|state| {
+        self.read(|state| {
             let place = state.enter(&guard, room)?;
             let with_profile = |m: &&Membership| {
                 let profile = state.profile(&place.room.tenant, &m.user)?;
@@ -103,7 +103,7 @@ impl RoomStore for MemoryStore {
             };
             let all = place.inside().iter().filter_map(with_profile).collect();
             Ok(page(all, offset, limit))
-        })
+        })?
     }
 }
 
