@@ -113,4 +113,7 @@ pub enum Probing {
     Always,
     /// Only after an interval in which nothing was heard (Pusher).
     WhenQuiet,
+    /// Never: the peer probes us (Engine.IO revision 3). Silence of `interval + timeout` closes the
+    /// session, at most a sixteenth of that later.
+    ByPeer,
 }

@@ -45,6 +45,8 @@ struct Session<S> {
     written: u32,
     topics: TopicList,
     timer: Option<TimerKey>,
+    /// When silence is too long, with [`crate::Probing::ByPeer`].
+    patience: u64,
     dialect: Dialect,
     phase: Phase,
     /// On the list of sessions to flush.
@@ -165,6 +167,7 @@ impl<S: Socket> Shard<S> {
             written: 0,
             topics: TopicList::EMPTY,
             timer: None,
+            patience: 0,
             dialect: new.dialect,
             phase: Phase::Quiet,
             dirty: false,

@@ -1,10 +1,17 @@
 //! Keepalive and the deadline of a closing session: one timer per session.
 
 use super::{Class, CloseReason, Phase, Place, Queued, Shard, Socket};
-use crate::Probing;
+use crate::{Keepalive, Probing};
 
 /// Steps into which [`crate::Keepalive::spread`] is divided.
 const SPREAD_STEPS: u64 = 64;
+/// How often a peer that probes us is looked at before its silence is too long.
+const LOOKS: u64 = 16;
+
+/// The silence that is too long for a peer that probes us.
+fn silence(keepalive: &Keepalive) -> u64 {
+    (keepalive.interval + keepalive.timeout).as_millis() as u64
+}
 
 impl<S: Socket> Shard<S> {
     /// Moves the shard's time, in milliseconds from any origin, and does what is due.
@@ -31,8 +38,13 @@ impl<S: Socket> Shard<S> {
         let spread = keepalive.spread.as_millis() as u64;
         // Neighbouring slots lie far apart: 37 is prime to the number of steps.
         let share = spread * (u64::from(slot) * 37 % SPREAD_STEPS) / SPREAD_STEPS;
-        let deadline = self.now + keepalive.interval.as_millis() as u64 + share;
-        self.set_timer(slot, deadline);
+        let silence = silence(keepalive);
+        let (now, by_peer) = (self.now, keepalive.probing == Probing::ByPeer);
+        let first = if by_peer { silence / LOOKS } else { keepalive.interval.as_millis() as u64 };
+        if let Some(session) = self.session(slot) {
+            session.patience = now + silence;
+        }
+        self.set_timer(slot, now + first + share);
     }
 
     fn set_timer(&mut self, slot: u32, deadline: u64) {
@@ -52,6 +64,11 @@ impl<S: Socket> Shard<S> {
             return;
         }
         let Some(keepalive) = self.keepalive(dialect) else { return };
+        if keepalive.probing == Probing::ByPeer {
+            let silence = silence(keepalive);
+            self.look(slot, silence);
+            return;
+        }
         let interval = keepalive.interval.as_millis() as u64;
         let timeout = keepalive.timeout.as_millis() as u64;
         let (probing, probe) = (keepalive.probing, keepalive.probe.clone());
@@ -66,7 +83,7 @@ impl<S: Socket> Shard<S> {
             session.phase = Phase::Quiet;
             let wait = match probing {
                 Probing::Always => interval.saturating_sub(timeout).max(1),
-                Probing::WhenQuiet => interval,
+                Probing::WhenQuiet | Probing::ByPeer => interval,
             };
             self.set_timer(slot, now + wait);
         } else if heard && probing == Probing::WhenQuiet {
@@ -76,6 +93,21 @@ impl<S: Socket> Shard<S> {
             self.stats.probes += 1;
             self.set_timer(slot, now + timeout);
             self.enqueue(slot, Queued::direct(probe, Class::Durable));
+        }
+    }
+
+    /// Looks whether a peer that probes us was heard.
+    fn look(&mut self, slot: u32, silence: u64) {
+        let now = self.now;
+        let Some(session) = self.session(slot) else { return };
+        if session.pulse.take() {
+            session.patience = now + silence;
+        }
+        let patience = session.patience;
+        if now < patience {
+            self.set_timer(slot, patience.min(now + silence / LOOKS));
+        } else {
+            self.end(slot, CloseReason::PingTimeout);
         }
     }
 }
