@@ -115,6 +115,9 @@ pub enum DecodeError {
     /// More packets in one polling body than allowed.
     #[error("too many packets")]
     TooManyPackets,
+    /// A length of revision 3 that is no number or does not fit the body.
+    #[error("invalid packet length")]
+    InvalidLength,
     /// An open packet that lacks a key or is not JSON.
     #[error("invalid open packet")]
     InvalidOpen,
@@ -140,13 +143,15 @@ pub fn decode_text(packet: &str) -> Result<Packet<'_>, DecodeError> {
         '4' => Ok(Packet::Text(payload)),
         '5' => bare(Packet::Upgrade),
         '6' => bare(Packet::Noop),
-        'b' => BASE64_READ
-            .decode(payload)
-            .map(|bytes| Packet::Binary(bytes.into()))
-            .ok()
-            .ok_or(DecodeError::InvalidBase64),
+        'b' => decode_base64(payload),
         _ => Err(DecodeError::UnknownType),
     }
+}
+
+/// The binary message that a base64 text stands for.
+pub(crate) fn decode_base64(text: &str) -> Result<Packet<'static>, DecodeError> {
+    let bytes = BASE64_READ.decode(text).ok().ok_or(DecodeError::InvalidBase64)?;
+    Ok(Packet::Binary(bytes.into()))
 }
 
 /// Splits a polling body into packets, lazily and without copying text.

@@ -10,9 +10,11 @@
 //! * encoders append to a buffer of the caller, so one buffer becomes the frame.
 //!
 //! Entry points: [`websocket::Decoder`], [`websocket::check_handshake`],
-//! [`engine_io::decode_text`], [`engine_io::decode_payload`], [`socket_io::Decoder`].
+//! [`engine_io::decode_text`], [`engine_io::decode_payload`], [`engine_io_v3::decode_payload`],
+//! [`socket_io::Decoder`].
 
 pub mod engine_io;
+pub mod engine_io_v3;
 mod json;
 pub mod socket_io;
 pub mod websocket;

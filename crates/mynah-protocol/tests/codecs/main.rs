@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod engine_io;
 #[cfg(test)]
+mod engine_io_v3;
+#[cfg(test)]
 mod handshake;
 mod msgpack;
 #[cfg(test)]
