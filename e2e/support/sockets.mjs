@@ -9,7 +9,9 @@ export class Client {
    */
   constructor(base, { token, dialect, since, nsp = "/", transports = ["websocket"], ...options }) {
     const auth = { token, ...(dialect ? { dialect } : {}), ...(since ? { since } : {}) };
-    this.socket = io(base + nsp, {
+    this.events = new Recorder(`${dialect ?? "room"} client`);
+    this.states = new Recorder(`${dialect ?? "room"} client's connection`);
+    this.socket = this.dial(base + nsp, {
       auth,
       transports,
       forceNew: true,
@@ -17,10 +19,20 @@ export class Client {
       reconnectionDelayMax: 200,
       ...options,
     });
-    this.events = new Recorder(`${dialect ?? "room"} client`);
-    this.states = new Recorder(`${dialect ?? "room"} client's connection`);
+    this.listen();
+  }
+
+  /** The library's own call; other generations have another library. */
+  dial(url, options) {
+    return io(url, options);
+  }
+
+  /** Remembers what the library tells. */
+  listen() {
     this.socket.onAny((event, ...args) => this.events.push({ event, args }));
-    this.socket.on("connect", () => this.states.push({ state: "connect" }));
+    this.socket.on("connect", () => {
+      this.states.push({ state: "connect", recovered: this.socket.recovered });
+    });
     this.socket.on("disconnect", (reason) => this.states.push({ state: "disconnect", reason }));
     this.socket.on("connect_error", (error) => {
       this.states.push({ state: "connect_error", message: error.message, data: error.data });
@@ -29,14 +41,14 @@ export class Client {
 
   /** Connects and waits for it. */
   static async open(base, options) {
-    const client = new Client(base, options);
+    const client = new this(base, options);
     await client.states.find(({ state }) => state === "connect", "the connection");
     return client;
   }
 
   /** Connects and expects a refusal: `{message, data}`. */
   static async refused(base, options) {
-    const client = new Client(base, { reconnection: false, ...options });
+    const client = new this(base, { reconnection: false, ...options });
     try {
       return await client.states.find(({ state }) => state === "connect_error", "a refusal");
     } finally {
