@@ -75,6 +75,17 @@ pub struct Revision {
     pub at: Timestamp,
 }
 
+/// First character of a client id that a door made for a client without one, so that a repeated send is known.
+/// Such an id is nobody else's affair. A control character, which clients' own ids cannot begin with.
+pub const SESSION_CLIENT_ID_MARK: char = '\u{1f}';
+
+impl Message {
+    /// The id that the sender itself gave the message, for showing.
+    pub fn own_client_id(&self) -> Option<&str> {
+        self.client_id.as_deref().filter(|id| !id.starts_with(SESSION_CLIENT_ID_MARK))
+    }
+}
+
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Draft {

@@ -14,7 +14,7 @@ pub use args::Args;
 pub use decode::{DecodeError, Decoder, Limits};
 pub use encode::{
     BinaryHead, ack, binary_ack, binary_event, connect, connect_error, connect_request, disconnect,
-    event, event_prefix, placeholder,
+    error_v4, event, event_prefix, placeholder,
 };
 
 use std::borrow::Cow;

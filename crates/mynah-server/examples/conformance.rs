@@ -22,8 +22,10 @@ use mynah_server::engine_io::{
 };
 use mynah_server::origin::Origins;
 use mynah_server::socket_io::{
-    ConnectRefused, Incoming, Leaving, Namespaces, Outgoing, SocketIo, Working,
+    ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces, Outgoing, SocketIo,
+    Working,
 };
+use mynah_server::wire::Wire;
 use mynah_server::{frames, listener, system};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -80,6 +82,8 @@ impl Application for EngineEcho {
 
     async fn deliver(&self, _peer: &mut Peer, (): ()) {}
 
+    async fn leaving(&self, _peer: &mut Self::Session) {}
+
     async fn closed(&self, _peer: Peer) {}
 }
 
@@ -87,12 +91,13 @@ impl Application for EngineEcho {
 struct SocketEcho;
 
 struct Socket {
+    wire: Wire,
     namespace: String,
     auth: String,
 }
 
-fn event(namespace: &str, name: &str, arguments: &str, attachments: &[Bytes]) -> Frame {
-    let mut packet = Vec::new();
+fn event(socket: &Socket, name: &str, arguments: &str, attachments: &[Bytes]) -> Frame {
+    let (namespace, mut packet) = (&socket.namespace, Vec::new());
     if attachments.is_empty() {
         socket_io::event(namespace, None, name, &[arguments], &mut packet);
     } else {
@@ -100,7 +105,7 @@ fn event(namespace: &str, name: &str, arguments: &str, attachments: &[Bytes]) ->
             socket_io::BinaryHead { nsp: namespace, id: None, attachments: attachments.len() };
         socket_io::binary_event(head, name, &[arguments], &mut packet);
     }
-    frames::text_with_attachments(&packet, attachments)
+    socket.wire.frame_with(&packet, attachments)
 }
 
 impl Namespaces for SocketEcho {
@@ -109,18 +114,19 @@ impl Namespaces for SocketEcho {
     async fn connect(
         &self,
         _peer: &Peer,
-        namespace: &str,
-        auth: Option<&str>,
-    ) -> Result<(Socket, String), ConnectRefused> {
+        request: ConnectRequest<'_>,
+    ) -> Result<Connected<Socket>, ConnectRefused> {
+        let ConnectRequest { namespace, wire, auth } = request;
         if !matches!(namespace, "/" | "/custom") {
             return Err(ConnectRefused { message: "Invalid namespace".to_owned(), data: None });
         }
         let auth = auth.unwrap_or("{}").to_owned();
-        Ok((Socket { namespace: namespace.to_owned(), auth }, system::session_id()))
+        let socket = Socket { wire, namespace: namespace.to_owned(), auth };
+        Ok(Connected { socket, sid: system::session_id(), pid: None })
     }
 
     async fn welcome(&self, peer: &Peer, socket: &mut Socket) {
-        peer.send(event(&socket.namespace, "auth", &socket.auth, &[])).await;
+        peer.send(event(socket, "auth", &socket.auth, &[])).await;
     }
 
     fn begin(
@@ -137,7 +143,7 @@ impl Namespaces for SocketEcho {
         match (name.as_str(), ack) {
             ("message", _) => {
                 let back = arguments.joined();
-                vec![event(&socket.namespace, "message-back", back, &attachments)]
+                vec![event(socket, "message-back", back, &attachments)]
             }
             ("message-with-ack", Some(id)) => {
                 let mut packet = Vec::new();
@@ -150,13 +156,21 @@ impl Namespaces for SocketEcho {
                     let head = socket_io::BinaryHead { nsp, id: Some(id), attachments };
                     socket_io::binary_ack(head, &arguments, &mut packet);
                 }
-                vec![frames::text_with_attachments(&packet, &attachments)]
+                vec![socket.wire.frame_with(&packet, &attachments)]
             }
             _ => Vec::new(),
         }
     }
 
     async fn disconnect(&self, _peer: &Peer, _socket: Socket, _leaving: Leaving) {}
+
+    fn is_over(&self, _socket: &Socket) -> bool {
+        false
+    }
+
+    fn farewell(&self, _socket: &Socket) -> Option<Frame> {
+        None
+    }
 }
 
 /// A plain WebSocket that sends every message back.

@@ -3,14 +3,21 @@
 
 mod catch_up;
 mod connect;
+mod credentials;
+mod enter;
 mod execute;
+mod joining;
+mod missed;
 mod places;
+mod present;
+mod retries;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use mynah_domain::ports::Clock;
+use mynah_domain::ports::{Clock, OpenRoomStore};
+use mynah_domain::recovery::Place;
 use mynah_domain::room::Room;
 use mynah_domain::{RoomId, Timestamp};
 use mynah_hub::{Dialect, Frame, TimerKey};
@@ -18,21 +25,26 @@ use mynah_protocol::socket_io;
 use serde_json::value::RawValue;
 
 pub use places::Places;
+pub use present::Present;
 
 use crate::deadlines::Deadlines;
-use crate::dialects::Dialects;
+use crate::dialects::{Dialects, Speaking};
 use crate::engine_io::Peer;
 use crate::failure;
-use crate::frames;
-use crate::identity::Identified;
+use crate::identity::{Identified, IdentityError};
 use crate::rate::Bucket;
-use crate::socket_io::{ConnectRefused, Incoming, Leaving, Namespaces, Outgoing, Working};
+use crate::recovery::{Origin, Recovery, SocketKey};
+use crate::socket_io::{
+    ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces, Outgoing, Working,
+};
 use crate::state::House;
 use crate::vocabulary::command::{Command, Violation};
 use crate::vocabulary::field::{Failure, Scope, Subject};
 use crate::vocabulary::inbound::InboundRule;
+use crate::vocabulary::namespace::Drain;
 use crate::vocabulary::template::Template;
 use crate::vocabulary::{UnknownEvent, Vocabulary};
+use crate::wire::Wire;
 
 /// The chat's Socket.IO door; clones share it.
 #[derive(Clone)]
@@ -46,6 +58,14 @@ pub struct Parts {
     pub dialects: Arc<Dialects>,
     /// How many connections users may have.
     pub places: Places,
+    /// Who is here, for those who come back.
+    pub present: Arc<Present>,
+    /// Lets clients recover their state; `None` when it is off.
+    pub recovery: Option<Recovery>,
+    /// Which rooms connections have opened.
+    pub open_rooms: Arc<dyn OpenRoomStore>,
+    /// How long that is kept of a connection that is gone, in milliseconds.
+    pub open_rooms_kept_ms: u64,
     /// How many events the dispatcher has begun to deliver.
     pub dispatched: Arc<AtomicU64>,
     /// Expiry of credentials.
@@ -62,27 +82,79 @@ impl Deref for ChatSockets {
     }
 }
 
-/// One connection of a person to a namespace.
+/// One connection to a namespace.
 pub struct ChatSocket {
-    who: Arc<Identified>,
-    dialect: Dialect,
+    speaking: Speaking,
     namespace: Box<str>,
     sid: Box<str>,
+    /// The same client object, through all its connections; of clients that can recover.
+    origin: Option<Origin>,
+    key: Option<SocketKey>,
+    /// The last place the client was told of in a frame of its own.
+    shown: Place,
+    /// Sends that may be repeated.
+    retries: Option<Box<retries::Retries>>,
+    /// Whose it is, once that is known.
+    person: Option<Box<Person>>,
+    /// The end of the time in which credentials must come.
+    awaited: Option<TimerKey>,
+    /// Work that follows the CONNECT answer.
+    welcome: Option<Box<Welcome>>,
+    /// Whether the client was sent away.
+    is_over: Arc<AtomicBool>,
+}
+
+/// Whose a connection is.
+struct Person {
+    who: Arc<Identified>,
     expiry: Vec<TimerKey>,
     _place: places::Place,
     /// Whether the user counts as online because of it.
     is_present: bool,
     /// Where a typing notice of this socket may be on.
     typing_in: Option<RoomId>,
-    /// Work that follows the CONNECT answer.
-    welcome: Option<Box<Welcome>>,
 }
 
 /// What a new connection is told once it is connected.
 struct Welcome {
-    everywhere: bool,
     rooms: Vec<Arc<Room>>,
-    since: Vec<(RoomId, u64)>,
+    replay: Replay,
+    /// Whether what it hears is kept back until then.
+    is_held: bool,
+}
+
+/// What it missed.
+enum Replay {
+    /// Of each room what came after a `seq`.
+    Since(Vec<(RoomId, u64)>),
+    /// Everything since its last connection.
+    Missed(missed::Missed),
+}
+
+impl ChatSocket {
+    fn dialect(&self) -> Dialect {
+        self.speaking.dialect()
+    }
+
+    fn wire(&self) -> Wire {
+        self.speaking.wire()
+    }
+
+    /// Whose it is.
+    ///
+    /// # Errors
+    /// The refusal for those who have not said who they are.
+    fn person(&self) -> Result<&Person, Failure> {
+        self.person.as_deref().ok_or_else(|| IdentityError::Missing.into())
+    }
+
+    /// The name under which its requests are counted.
+    fn counted_as(&self, peer: &Peer) -> String {
+        match &self.person {
+            Some(person) => person.who.actor.user.as_str().to_owned(),
+            None => peer.handshake.address.ip().to_string(),
+        }
+    }
 }
 
 /// Why there is no command.
@@ -99,7 +171,7 @@ impl ChatSockets {
 
     fn vocabulary(&self, socket: &ChatSocket) -> &Vocabulary {
         self.dialects
-            .vocabulary(socket.dialect)
+            .vocabulary(socket.dialect())
             .unwrap_or_else(|| self.dialects.default_vocabulary())
     }
 
@@ -123,7 +195,7 @@ impl ChatSockets {
         Scope { subject, at: self.clock.now(), vocabulary: self.vocabulary(socket) }
     }
 
-    fn limit(&self, socket: &ChatSocket, command: &Command) -> Result<(), Failure> {
+    fn limit(&self, peer: &Peer, socket: &ChatSocket, command: &Command) -> Result<(), Failure> {
         let bucket = match command {
             Command::SendMessage { .. } => Bucket::Send,
             Command::Typing { .. } => Bucket::Typing,
@@ -136,10 +208,11 @@ impl ChatSockets {
             | Command::InviteMember { .. }
             | Command::KickMember { .. }
             | Command::MarkRead { .. }
+            | Command::Authenticate { .. }
             | Command::QueryPresence { .. } => Bucket::Change,
             Command::Ping => return Ok(()),
         };
-        let limited = self.house.limits.check(bucket, socket.who.actor.user.as_str());
+        let limited = self.house.limits.check(bucket, &socket.counted_as(peer));
         limited.map_err(|retry| {
             self.house.metrics.limited(retry.bucket.as_str());
             retry.into()
@@ -151,7 +224,7 @@ impl ChatSockets {
         let subject = Subject::Error(failure, &refused.event, data);
         let scope = self.scope(socket, subject);
         let mut outgoing = acknowledge(socket, refused.ack, &scope.vocabulary.error.ack, &scope);
-        outgoing.extend(self.dialects.error_frame(socket.dialect, subject, scope.at));
+        outgoing.extend(self.dialects.error_frame(socket.dialect(), subject, scope.at));
         outgoing
     }
 }
@@ -180,14 +253,14 @@ fn acknowledge(
     let Some(id) = id else { return Vec::new() };
     let mut json = Vec::with_capacity(512);
     ack.render(scope, &mut json);
-    vec![ack_frame(&socket.namespace, id, &json)]
+    vec![ack_frame(socket.wire(), &socket.namespace, id, &json)]
 }
 
-fn ack_frame(namespace: &str, id: u64, json: &[u8]) -> Frame {
+fn ack_frame(wire: Wire, namespace: &str, id: u64, json: &[u8]) -> Frame {
     let mut packet = Vec::with_capacity(json.len() + 32);
     let json = std::str::from_utf8(json).unwrap_or("null");
     socket_io::ack(namespace, id, &[json], &mut packet);
-    frames::text(&packet)
+    wire.frame(&packet)
 }
 
 impl Namespaces for ChatSockets {
@@ -196,12 +269,9 @@ impl Namespaces for ChatSockets {
     async fn connect(
         &self,
         peer: &Peer,
-        namespace: &str,
-        auth: Option<&str>,
-    ) -> Result<(ChatSocket, String), ConnectRefused> {
-        let socket = Box::pin(connect::connect(self, peer, namespace, auth)).await?;
-        let sid = socket.sid.to_string();
-        Ok((socket, sid))
+        request: ConnectRequest<'_>,
+    ) -> Result<Connected<ChatSocket>, ConnectRefused> {
+        Box::pin(connect::connect(self, peer, request)).await
     }
 
     async fn welcome(&self, peer: &Peer, socket: &mut ChatSocket) {
@@ -212,23 +282,24 @@ impl Namespaces for ChatSockets {
 
     fn begin(
         &self,
-        _peer: &Peer,
+        peer: &Peer,
         socket: &mut ChatSocket,
         incoming: Incoming,
     ) -> Result<Working, Incoming> {
-        if !self.is_send(socket, &incoming) || !incoming.attachments.is_empty() {
+        let is_known = socket.person.is_some();
+        if !is_known || !self.is_send(socket, &incoming) || !incoming.attachments.is_empty() {
             return Err(incoming);
         }
         let Ok((_, Command::SendMessage { room, draft })) = self.read(socket, &incoming) else {
             return Err(incoming);
         };
         let command = Command::SendMessage { room, draft };
-        if let Err(failure) = self.limit(socket, &command) {
+        if let Err(failure) = self.limit(peer, socket, &command) {
             let outgoing = self.refuse(socket, &Refusal::of(&incoming), &failure);
             return Ok(Box::pin(std::future::ready(outgoing)));
         }
         let Command::SendMessage { room, draft } = command else { return Err(incoming) };
-        Ok(execute::send(self, socket, &incoming, room, draft))
+        execute::send(self, socket, &incoming, room, draft).map_err(|_| incoming)
     }
 
     async fn event(&self, peer: &Peer, socket: &mut ChatSocket, incoming: Incoming) -> Outgoing {
@@ -249,7 +320,7 @@ impl Namespaces for ChatSockets {
                 return self.refuse(socket, &refusal, &failure);
             }
         };
-        if let Err(failure) = self.limit(socket, &command) {
+        if let Err(failure) = self.limit(peer, socket, &command) {
             return self.refuse(socket, &refusal, &failure);
         }
         let ack = rule.ack.clone();
@@ -260,17 +331,40 @@ impl Namespaces for ChatSockets {
     }
 
     async fn disconnect(&self, peer: &Peer, socket: ChatSocket, leaving: Leaving) {
-        for key in &socket.expiry {
-            self.deadlines.cancel(*key);
-        }
-        if let Some(room) = &socket.typing_in {
-            self.house.live.typing(&socket.who.profile, room, false).await;
+        if let Some(deadline) = socket.awaited {
+            self.deadlines.cancel(deadline);
         }
         if leaving == Leaving::Namespace {
-            peer.hub.unsubscribe_all(peer.id, socket.dialect).await;
+            peer.hub.unsubscribe_all(peer.id, socket.dialect()).await;
         }
-        if socket.is_present {
-            self.house.live.went(&socket.who.actor);
+        if let Some(key) = socket.key {
+            self.present.leave(key, peer.id);
+        }
+        let Some(person) = socket.person else { return };
+        for key in &person.expiry {
+            self.deadlines.cancel(*key);
+        }
+        if let Some(room) = &person.typing_in {
+            self.house.live.typing(&person.who.profile, room, false).await;
+        }
+        if person.is_present {
+            self.house.live.went(&person.who.actor);
+        }
+    }
+
+    fn is_over(&self, socket: &ChatSocket) -> bool {
+        socket.is_over.load(Ordering::Acquire)
+    }
+
+    fn farewell(&self, socket: &ChatSocket) -> Option<Frame> {
+        let rule = self.vocabulary(socket).namespace(&socket.namespace)?;
+        match rule.drain {
+            Drain::Transport => None,
+            Drain::Disconnect => {
+                let mut packet = Vec::new();
+                socket_io::disconnect(&socket.namespace, &mut packet);
+                Some(socket.wire().frame(&packet))
+            }
         }
     }
 }

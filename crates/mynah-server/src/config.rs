@@ -189,6 +189,10 @@ pub struct SocketIoConfig {
     pub default_dialect: String,
     /// Folder with own vocabulary files (`*.toml`).
     pub vocabulary_dir: Option<PathBuf>,
+    /// Whether clients may recover the state of a lost connection (connection state recovery).
+    pub recovery: bool,
+    /// How long the rooms that a lost connection had opened are remembered for that, in seconds.
+    pub recovery_rooms_s: u64,
 }
 
 impl Default for SocketIoConfig {
@@ -202,6 +206,8 @@ impl Default for SocketIoConfig {
             max_payload_bytes: 1_000_000,
             default_dialect: "native".to_owned(),
             vocabulary_dir: None,
+            recovery: true,
+            recovery_rooms_s: 86_400,
         }
     }
 }

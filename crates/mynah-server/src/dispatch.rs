@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::ports::{Commit, CommitListener};
+use mynah_domain::recovery::Place;
 use mynah_domain::{TenantId, UserId};
 use mynah_hub::{Class, Hub, LazyFrames, Publication, Topic};
 use tokio::sync::{mpsc, watch};
@@ -101,11 +102,14 @@ impl Dispatcher {
 
     async fn publish(&self, topic: Topic, event: &Arc<Event>) {
         let (event, dialects) = (Arc::clone(event), Arc::clone(&self.dialects));
-        let seq = Some(event.seq);
+        let (seq, pos) = (Some(event.seq), Some(event.pos));
         let frames = LazyFrames::new(move |dialect| {
-            dialects.frame(dialect, event.fact.name(), Subject::Event(&event), event.at)
+            let place = Place { pos: event.pos, nth: 0 };
+            let spoken = (Subject::Event(&event), Some(place));
+            dialects.frame(dialect, event.fact.name(), spoken, event.at)
         });
-        let publication = Publication { topic, seq, class: Class::Durable, except: None, frames };
+        let publication =
+            Publication { topic, seq, pos, class: Class::Durable, except: None, frames };
         self.hub.publish(publication).await;
     }
 }

@@ -130,6 +130,9 @@ pub trait Application: Send + Sync + 'static {
         reply: Self::Reply,
     ) -> impl Future<Output = ()> + Send;
 
+    /// The server is going: what was begun is finished and answered, and goodbyes are said.
+    fn leaving(&self, session: &mut Self::Session) -> impl Future<Output = ()> + Send;
+
     /// The session is over.
     fn closed(&self, session: Self::Session) -> impl Future<Output = ()> + Send;
 }
@@ -205,6 +208,11 @@ pub fn engine_rules(ping_interval: Duration, ping_timeout: Duration) -> DialectR
         Some(frames::close(code, &reason.to_string()))
     });
     DialectRules { keepalive: Some(keepalive), farewell: Some(farewell) }
+}
+
+/// Pairs of a query, percent-decoded.
+pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    handshake::form_pairs(query)
 }
 
 /// Where a request comes from.

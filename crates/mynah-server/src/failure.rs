@@ -119,6 +119,20 @@ pub fn too_many_connections() -> Failure {
     }
 }
 
+/// A client that did not authenticate in time.
+pub fn not_authenticated_in_time() -> Failure {
+    plain(401, "AUTH_TIMEOUT", "authenticate was not received in time")
+}
+
+/// A token of somebody else than the one who is connected, or claims to be.
+pub fn another_users_token() -> Failure {
+    plain(
+        403,
+        "FORBIDDEN",
+        "the access token belongs to another user; connect anew to change users",
+    )
+}
+
 /// An event that the vocabulary does not know.
 pub fn unknown_event(event: &str) -> Failure {
     let shown: String = event.chars().take(64).collect();

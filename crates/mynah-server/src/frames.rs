@@ -20,6 +20,24 @@ pub fn binary(message: &[u8]) -> Frame {
     Frame::new(stream, packet.into())
 }
 
+/// A frame of one binary message for a session of revision 3: on a stream, a byte 4 comes first.
+pub fn binary_v3(message: &[u8]) -> Frame {
+    let stream = [&[4], message].concat();
+    Frame::new(websocket::frame_binary(&stream).0, binary(message).packet().clone())
+}
+
+/// The same for a session of revision 3.
+pub fn text_with_attachments_v3(packet: &[u8], attachments: &[Bytes]) -> Frame {
+    let plain = text_with_attachments(packet, attachments);
+    let mut stream = Vec::new();
+    websocket::encode(websocket::OpCode::Text, packet, &mut stream);
+    for attachment in attachments {
+        let message = [&[4], &**attachment].concat();
+        websocket::encode(websocket::OpCode::Binary, &message, &mut stream);
+    }
+    Frame::new(stream.into(), plain.packet().clone())
+}
+
 /// A text packet and the binary messages that belong to it, so that nothing can come between them.
 pub fn text_with_attachments(packet: &[u8], attachments: &[Bytes]) -> Frame {
     if attachments.is_empty() {

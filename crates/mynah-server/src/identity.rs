@@ -190,6 +190,14 @@ impl Identity {
         Ok(Identified { actor, profile: known.profile, family, expires_at })
     }
 
+    /// Whether a sign-in goes on.
+    ///
+    /// # Errors
+    /// [`IdentityError::Revoked`], [`IdentityError::Unavailable`].
+    pub async fn still_alive(&self, family: &SessionFamily) -> Result<(), IdentityError> {
+        if self.is_alive(family).await? { Ok(()) } else { Err(IdentityError::Revoked) }
+    }
+
     /// Forgets a sign-in that was ended, so that its tokens are refused at once.
     pub fn forget_sign_in(&self, family: &SessionFamily) {
         // Kept as "ended" rather than removed: a check that read the store before the end and comes

@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod origin;
 pub mod passwords;
 pub mod rate;
+pub mod recovery;
 pub mod secrets;
 pub mod serve;
 pub mod socket_io;
@@ -36,6 +37,7 @@ pub mod time_text;
 pub mod topics;
 pub mod views;
 pub mod vocabulary;
+pub mod wire;
 pub mod wiring;
 
 #[cfg(test)]

@@ -172,7 +172,7 @@ impl Live {
         let key = fingerprint(&("typing", room, &who.id));
         let (who, id) = (Arc::clone(who), room.clone());
         self.publish(topics::room(room), "typing", (key, except), move |dialects, dialect, at| {
-            dialects.frame(dialect, "typing", Subject::Typing(&id, &who, is_typing), at)
+            dialects.frame(dialect, "typing", (Subject::Typing(&id, &who, is_typing), None), at)
         })
         .await;
     }
@@ -205,7 +205,7 @@ impl Live {
         for topic in topics {
             let cursor = cursor.clone();
             self.publish(topic, "receipt.read", (key, None), move |dialects, dialect, at| {
-                dialects.frame(dialect, "receipt.read", Subject::Read(&cursor), at)
+                dialects.frame(dialect, "receipt.read", (Subject::Read(&cursor), None), at)
             })
             .await;
         }
@@ -267,7 +267,7 @@ impl Live {
                 "presence",
                 (key, None),
                 move |all, dialect, at| {
-                    all.frame(dialect, "presence", Subject::Presence(&presence), at)
+                    all.frame(dialect, "presence", (Subject::Presence(&presence), None), at)
                 },
             )
             .await;
@@ -285,7 +285,8 @@ impl Live {
         debug_assert!(dialects.vocabularies().iter().any(|v| v.spells(fact)), "{fact} is a fact");
         let frames = LazyFrames::new(move |dialect| encode(&dialects, dialect, at));
         let class = Class::Ephemeral { key };
-        let publication = Publication { topic, seq: None, class, except: origin, frames };
+        let publication =
+            Publication { topic, seq: None, pos: None, class, except: origin, frames };
         self.0.hub.publish(publication).await;
     }
 }

@@ -36,6 +36,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let public = listen(&config.server.host, config.server.port, "server.port (PORT)").await?;
     let admin = listen(&config.admin.host, config.admin.port, "admin.port").await?;
     let built = build(&config, &data_dir)?;
+    built.begin().await?;
     announce(&config, &public)?;
     let (stop, stopped) = watch::channel(false);
     let most = config.limits.connections_max;

@@ -1,4 +1,9 @@
-//! The Socket.IO layer (revision 5): namespaces, events and acknowledgements over Engine.IO sessions.
+//! The Socket.IO layer (revisions 5 and 4, JSON and msgpack): namespaces, events and acknowledgements over
+//! Engine.IO sessions.
+//!
+//! Generation and parser are found out per connection: the revision of Engine.IO says the generation, the
+//! first message of a v4 client the parser (a msgpack packet is binary, a JSON packet begins as text). A v2
+//! client speaks second, so its parser is told by `?parser=msgpack`.
 //!
 //! A client registers with its namespaces before it is told so, and the events of one connection are
 //! handled strictly in order; sends may be *worked on* together but are answered in order.
@@ -11,11 +16,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mynah_hub::{CloseReason, Frame, TimerKey};
-use mynah_protocol::socket_io::{self, Args, Decoder, Limits, Packet};
+use mynah_protocol::socket_io::{self, Args, Decoder, Limits, MAIN_NAMESPACE, Packet};
 
 use crate::deadlines::Deadlines;
-use crate::engine_io::{Application, Peer, Refused};
-use crate::frames;
+use crate::engine_io::{Application, Peer, Refused, Revision};
+use crate::wire::{Parser, Wire};
 
 /// An event of a client.
 #[derive(Debug)]
@@ -39,6 +44,28 @@ pub struct ConnectRefused {
     pub data: Option<String>,
 }
 
+/// A client that wants to join a namespace.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectRequest<'a> {
+    /// Which.
+    pub namespace: &'a str,
+    /// How the client's packets are spelled.
+    pub wire: Wire,
+    /// JSON object of its credentials and wishes; of a v2 client, the query of the namespace.
+    pub auth: Option<&'a str>,
+}
+
+/// A client that has joined a namespace.
+#[derive(Debug)]
+pub struct Connected<S> {
+    /// Its state.
+    pub socket: S,
+    /// The socket id to answer with, which must differ from the Engine.IO session id.
+    pub sid: String,
+    /// What the client shows to recover its state later.
+    pub pid: Option<String>,
+}
+
 /// What ended with a connection to a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
@@ -59,14 +86,12 @@ pub trait Namespaces: Send + Sync + 'static {
     /// State of one connection to one namespace.
     type Socket: Send + 'static;
 
-    /// Decides on a connection; everything it will hear is subscribed when this returns. Also gives the
-    /// socket id to answer with, which must differ from the Engine.IO session id.
+    /// Decides on a connection; everything it will hear is subscribed when this returns.
     fn connect(
         &self,
         peer: &Peer,
-        namespace: &str,
-        auth: Option<&str>,
-    ) -> impl Future<Output = Result<(Self::Socket, String), ConnectRefused>> + Send;
+        request: ConnectRequest<'_>,
+    ) -> impl Future<Output = Result<Connected<Self::Socket>, ConnectRefused>> + Send;
 
     /// The client has been told that it is connected.
     fn welcome(&self, peer: &Peer, socket: &mut Self::Socket) -> impl Future<Output = ()> + Send;
@@ -97,6 +122,12 @@ pub trait Namespaces: Send + Sync + 'static {
         socket: Self::Socket,
         leaving: Leaving,
     ) -> impl Future<Output = ()> + Send;
+
+    /// Whether the connection was ended from our side, with a DISCONNECT packet.
+    fn is_over(&self, socket: &Self::Socket) -> bool;
+
+    /// What the client is told when the server goes, before the transport ends.
+    fn farewell(&self, socket: &Self::Socket) -> Option<Frame>;
 }
 
 /// The layer with what stands behind it.
@@ -111,9 +142,21 @@ pub struct SocketIo<N> {
 pub struct Session<S> {
     peer: Peer,
     decoder: Decoder,
+    /// Unknown before the first message.
+    parser: Option<Parser>,
     sockets: Vec<(Box<str>, S)>,
     connect_deadline: Option<TimerKey>,
     working: Option<Box<FuturesOrdered<Working>>>,
+}
+
+impl<S> Session<S> {
+    fn wire(&self) -> Wire {
+        Wire { revision: self.peer.handshake.revision, parser: self.parser.unwrap_or(Parser::Json) }
+    }
+
+    fn place(&self, namespace: &str) -> Option<usize> {
+        self.sockets.iter().position(|(name, _)| **name == *namespace)
+    }
 }
 
 impl<N: Namespaces> SocketIo<N> {
@@ -134,7 +177,14 @@ impl<N: Namespaces> SocketIo<N> {
         packet: Packet,
     ) -> Result<(), Refused> {
         match packet {
-            Packet::Connect { nsp, auth } => self.connect(session, &nsp, auth.as_deref()).await,
+            Packet::Connect { nsp, auth } => match session.peer.handshake.revision {
+                Revision::V4 => self.connect(session, &nsp, auth.as_deref()).await,
+                Revision::V3 => {
+                    let (name, query) = nsp.split_once('?').unwrap_or((&nsp, ""));
+                    let auth = (!query.is_empty()).then(|| query_as_json(query));
+                    self.connect(session, name, auth.as_deref()).await
+                }
+            },
             Packet::Disconnect { nsp } => self.disconnect(session, &nsp).await,
             Packet::Event { nsp, id, event, args, attachments } => {
                 let event = event.as_str().to_owned();
@@ -142,10 +192,10 @@ impl<N: Namespaces> SocketIo<N> {
                 self.event(session, &nsp, incoming).await
             }
             // Mynah asks for no acknowledgements; ids it never gave are ignored, as Node does.
-            Packet::Ack { nsp, .. } => {
-                let joined = session.sockets.iter().any(|(name, _)| **name == *nsp);
-                if joined { Ok(()) } else { Err(Refused("not connected to the namespace")) }
-            }
+            Packet::Ack { nsp, .. } => match session.place(&nsp) {
+                Some(_) => Ok(()),
+                None => Err(NOT_CONNECTED),
+            },
             Packet::ConnectError { .. } => Err(Refused("packet of a server")),
         }
     }
@@ -156,27 +206,27 @@ impl<N: Namespaces> SocketIo<N> {
         namespace: &str,
         auth: Option<&str>,
     ) -> Result<(), Refused> {
-        if session.sockets.iter().any(|(name, _)| **name == *namespace) {
-            return Err(Refused("connected already"));
+        if let Some(at) = session.place(namespace) {
+            if !session.sockets.get(at).is_some_and(|(_, socket)| self.namespaces.is_over(socket)) {
+                return Err(Refused("connected already"));
+            }
+            self.disconnect(session, namespace).await?;
         }
         self.settle(session).await;
-        let mut answer = Vec::with_capacity(64);
-        match self.namespaces.connect(&session.peer, namespace, auth).await {
-            Ok((socket, sid)) => {
+        let wire = session.wire();
+        let request = ConnectRequest { namespace, wire, auth };
+        match self.namespaces.connect(&session.peer, request).await {
+            Ok(Connected { socket, sid, pid }) => {
                 if let Some(deadline) = session.connect_deadline.take() {
                     self.deadlines.cancel(deadline);
                 }
-                socket_io::connect(namespace, &sid, None, &mut answer);
-                session.peer.send(frames::text(&answer)).await;
+                session.peer.send(accepted(wire, namespace, &sid, pid.as_deref())).await;
                 session.sockets.push((namespace.into(), socket));
                 if let Some((_, socket)) = session.sockets.last_mut() {
                     self.namespaces.welcome(&session.peer, socket).await;
                 }
             }
-            Err(ConnectRefused { message, data }) => {
-                socket_io::connect_error(namespace, &message, data.as_deref(), &mut answer);
-                session.peer.send(frames::text(&answer)).await;
-            }
+            Err(refusal) => session.peer.send(refused(wire, namespace, &refusal)).await,
         }
         Ok(())
     }
@@ -187,8 +237,7 @@ impl<N: Namespaces> SocketIo<N> {
         namespace: &str,
     ) -> Result<(), Refused> {
         self.settle(session).await;
-        let at = session.sockets.iter().position(|(name, _)| **name == *namespace);
-        let Some(at) = at else { return Err(Refused("not connected to the namespace")) };
+        let Some(at) = session.place(namespace) else { return Err(NOT_CONNECTED) };
         let (_, socket) = session.sockets.swap_remove(at);
         self.namespaces.disconnect(&session.peer, socket, Leaving::Namespace).await;
         Ok(())
@@ -200,10 +249,12 @@ impl<N: Namespaces> SocketIo<N> {
         namespace: &str,
         incoming: Incoming,
     ) -> Result<(), Refused> {
-        let socket = session.sockets.iter_mut().find(|(name, _)| **name == *namespace);
-        let Some((_, socket)) = socket else {
-            return Err(Refused("not connected to the namespace"));
-        };
+        let at = session.place(namespace).ok_or(NOT_CONNECTED)?;
+        let Some((_, socket)) = session.sockets.get_mut(at) else { return Err(NOT_CONNECTED) };
+        if self.namespaces.is_over(socket) {
+            // It was sent before the client heard of the end.
+            return Ok(());
+        }
         let incoming = match self.namespaces.begin(&session.peer, socket, incoming) {
             Ok(working) => {
                 session.working.get_or_insert_default().push_back(working);
@@ -212,8 +263,7 @@ impl<N: Namespaces> SocketIo<N> {
             Err(incoming) => incoming,
         };
         self.settle(session).await;
-        let socket = session.sockets.iter_mut().find(|(name, _)| **name == *namespace);
-        if let Some((_, socket)) = socket {
+        if let Some((_, socket)) = session.sockets.get_mut(at) {
             let outgoing = self.namespaces.event(&session.peer, socket, incoming).await;
             send_all(&session.peer, outgoing).await;
         }
@@ -227,6 +277,47 @@ impl<N: Namespaces> SocketIo<N> {
         }
     }
 }
+
+const NOT_CONNECTED: Refused = Refused("not connected to the namespace");
+
+/// The answer to an accepted CONNECT: `40{"sid":…,"pid":…}`, to a v2 client `40`, as it takes the Engine.IO
+/// session's id for its own.
+fn accepted(wire: Wire, namespace: &str, sid: &str, pid: Option<&str>) -> Frame {
+    let mut packet = Vec::with_capacity(128);
+    match wire.revision {
+        Revision::V4 => socket_io::connect(namespace, sid, pid, &mut packet),
+        Revision::V3 => socket_io::connect_request(namespace, None, &mut packet),
+    }
+    wire.frame(&packet)
+}
+
+/// The answer to a refused CONNECT: `44{"message":…,"data":…}`, to a v2 client the data alone, or the message
+/// if there is none.
+fn refused(wire: Wire, namespace: &str, refusal: &ConnectRefused) -> Frame {
+    let ConnectRefused { message, data } = refusal;
+    let mut packet = Vec::with_capacity(256);
+    match (wire.revision, data) {
+        (Revision::V4, data) => {
+            socket_io::connect_error(namespace, message, data.as_deref(), &mut packet);
+        }
+        (Revision::V3, Some(data)) => socket_io::error_v4(namespace, data, &mut packet),
+        (Revision::V3, None) => {
+            let message = serde_json::Value::from(message.as_str()).to_string();
+            socket_io::error_v4(namespace, &message, &mut packet);
+        }
+    }
+    wire.frame(&packet)
+}
+
+/// The query of a v2 client's namespace as a JSON object: `token=a&x=1` is `{"token":"a","x":"1"}`.
+fn query_as_json(query: &str) -> String {
+    let pairs = crate::engine_io::query_pairs(query).take(QUERY_PAIRS_MAX);
+    let object = pairs.map(|(key, value)| (key, value.into())).collect();
+    serde_json::Value::Object(object).to_string()
+}
+
+/// Most pairs that are looked at.
+const QUERY_PAIRS_MAX: usize = 32;
 
 async fn send_all(peer: &Peer, outgoing: Outgoing) {
     for frame in outgoing {
@@ -243,20 +334,36 @@ impl<N: Namespaces> Application for SocketIo<N> {
         let connect_deadline = self.deadlines.after(self.connect_timeout, move || async move {
             late.end(CloseReason::Named("no namespace joined in time")).await;
         });
+        let parser = match peer.handshake.revision {
+            Revision::V4 => None,
+            Revision::V3 if peer.handshake.query_value("parser") == Some("msgpack") => {
+                Some(Parser::Msgpack)
+            }
+            Revision::V3 => Some(Parser::Json),
+        };
         Session {
             peer,
             decoder: Decoder::new(self.limits),
+            parser,
             sockets: Vec::new(),
             connect_deadline: Some(connect_deadline),
             working: None,
         }
     }
 
-    async fn begun(&self, _session: &mut Self::Session) -> Result<(), Refused> {
-        Ok(())
+    /// A v2 client joins the main namespace without asking.
+    async fn begun(&self, session: &mut Self::Session) -> Result<(), Refused> {
+        match session.peer.handshake.revision {
+            Revision::V4 => Ok(()),
+            Revision::V3 => self.connect(session, MAIN_NAMESPACE, None).await,
+        }
     }
 
     async fn text(&self, session: &mut Self::Session, text: &str) -> Result<(), Refused> {
+        match *session.parser.get_or_insert(Parser::Json) {
+            Parser::Json => {}
+            Parser::Msgpack => return Err(Refused("parse error")),
+        }
         match session.decoder.text(text) {
             Ok(Some(packet)) => self.packet(session, packet).await,
             Ok(None) => Ok(()),
@@ -265,7 +372,11 @@ impl<N: Namespaces> Application for SocketIo<N> {
     }
 
     async fn binary(&self, session: &mut Self::Session, bytes: Bytes) -> Result<(), Refused> {
-        match session.decoder.binary(bytes) {
+        let decoded = match *session.parser.get_or_insert(Parser::Msgpack) {
+            Parser::Json => session.decoder.binary(bytes),
+            Parser::Msgpack => socket_io::msgpack::decode(&bytes, &self.limits).map(Some),
+        };
+        match decoded {
             Ok(Some(packet)) => self.packet(session, packet).await,
             Ok(None) => Ok(()),
             Err(_) => Err(Refused("parse error")),
@@ -298,5 +409,11 @@ impl<N: Namespaces> Application for SocketIo<N> {
         for (_, socket) in session.sockets {
             self.namespaces.disconnect(&session.peer, socket, Leaving::Session).await;
         }
+    }
+
+    async fn leaving(&self, session: &mut Self::Session) {
+        self.settle(session).await;
+        let farewells = session.sockets.iter().filter_map(|(_, s)| self.namespaces.farewell(s));
+        send_all(&session.peer, farewells.collect()).await;
     }
 }

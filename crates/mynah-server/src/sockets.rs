@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
-use mynah_hub::{CloseEach, CloseReason, Frame, Hub, LazyFrames};
+use mynah_hub::{CloseEach, CloseReason, Dialect, Frame, Hub, LazyFrames};
 use mynah_protocol::{engine_io, socket_io, websocket};
 
 use crate::dialects::Dialects;
@@ -14,14 +14,13 @@ use crate::vocabulary::field::Subject;
 #[derive(Clone)]
 pub struct Sockets {
     hub: Hub,
-    goodbye: Arc<LazyFrames>,
+    dialects: Arc<Dialects>,
 }
 
 impl Sockets {
     /// Handle on the connections of a hub.
-    pub fn new(hub: Hub, dialects: &Dialects) -> Self {
-        let goodbye = goodbye(dialects);
-        Self { hub, goodbye: LazyFrames::new(move |_| Some(goodbye.clone())) }
+    pub fn new(hub: Hub, dialects: Arc<Dialects>) -> Self {
+        Self { hub, dialects }
     }
 
     /// Ends every connection of a sign-in that was revoked, so that the client library stays away.
@@ -37,7 +36,8 @@ impl Sockets {
     }
 
     fn close(&self) -> CloseEach {
-        let last = Some(Arc::clone(&self.goodbye));
+        let dialects = Arc::clone(&self.dialects);
+        let last = Some(LazyFrames::new(move |dialect| goodbye(&dialects, dialect)));
         CloseEach { reason: CloseReason::Named(SIGNED_OUT), last }
     }
 }
@@ -45,29 +45,29 @@ impl Sockets {
 /// What ends a connection from our side.
 const SIGNED_OUT: &str = "signed out";
 
-/// `session.closed` in every dialect that spells it (clients ignore other vocabularies' events), a DISCONNECT
-/// packet for each namespace (the stock client does not reconnect after one, and ignores
-/// those of namespaces it is not in), then the end of the transport.
-fn goodbye(dialects: &Dialects) -> Frame {
-    let vocabularies: Vec<_> = dialects.vocabularies().iter().collect();
-    let mut namespaces: Vec<&String> = vocabularies.iter().flat_map(|v| &v.namespaces).collect();
+/// `session.closed`, a DISCONNECT packet for each namespace (the stock client does not reconnect after one, and
+/// ignores those of namespaces it is not in), then the end of the transport. Over polling that end is not said
+/// in the same breath: clients would act on it first.
+fn goodbye(dialects: &Dialects, dialect: Dialect) -> Option<Frame> {
+    let (wire, namespace) = dialects.link(dialect)?;
+    let mut frames = Vec::new();
+    let spoken = (Subject::Closing(SIGNED_OUT), None);
+    frames.extend(dialects.frame(dialect, "session.closed", spoken, Timestamp(0)));
+    let rules = dialects.vocabularies().iter().flat_map(|vocabulary| &vocabulary.namespaces);
+    let fixed = rules.filter(|rule| !rule.name.is_pattern()).map(|rule| rule.name.as_str());
+    let mut namespaces: Vec<&str> = fixed.chain([&*namespace]).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
-    let (mut stream, mut polled) = (Vec::new(), Vec::new());
-    for dialect in dialects.all() {
-        let subject = Subject::Closing(SIGNED_OUT);
-        if let Some(news) = dialects.frame(dialect, "session.closed", subject, Timestamp(0)) {
-            stream.extend_from_slice(news.stream());
-            engine_io::append_packet(news.packet(), &mut polled);
-        }
-    }
-    for namespace in namespaces {
+    frames.extend(namespaces.into_iter().map(|namespace| {
         let mut packet = Vec::new();
         socket_io::disconnect(namespace, &mut packet);
-        websocket::encode(websocket::OpCode::Text, &packet, &mut stream);
-        engine_io::append_packet(&packet, &mut polled);
+        wire.frame(&packet)
+    }));
+    let (mut stream, mut polled) = (Vec::new(), Vec::new());
+    for frame in frames {
+        stream.extend_from_slice(frame.stream());
+        engine_io::append_packet(frame.packet(), &mut polled);
     }
     websocket::encode_close(1000, "", &mut stream);
-    engine_io::append_packet(engine_io::CLOSE.as_bytes(), &mut polled);
-    Frame::new(stream.into(), polled.into())
+    Some(Frame::new(stream.into(), polled.into()))
 }

@@ -28,7 +28,7 @@ thread_local! {
 const POOL_BYTES: usize = 1_024;
 
 /// Random bytes of the operating system.
-fn random<const N: usize>() -> [u8; N] {
+pub(crate) fn random<const N: usize>() -> [u8; N] {
     POOL.with_borrow_mut(|pool| {
         if pool.len() < N {
             pool.resize(POOL_BYTES, 0);

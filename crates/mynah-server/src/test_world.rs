@@ -88,8 +88,8 @@ impl World {
         };
         let chat = Chat::new(ports, ChatLimits::default());
         let hub = Hub::new(HubConfig::default());
-        let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap()).unwrap();
-        let sockets = Sockets::new(hub.clone(), &dialects);
+        let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
+        let sockets = Sockets::new(hub.clone(), Arc::clone(&dialects));
         House {
             live: Live::start(hub, dialects, chat.clone(), Arc::clone(self) as _),
             sockets,

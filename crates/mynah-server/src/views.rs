@@ -135,7 +135,7 @@ impl<'a> MessageView<'a> {
             content: &message.content,
             metadata: message.metadata.as_deref().map(Verbatim),
             reply_to_id: message.reply_to.as_ref().map(MessageId::as_str),
-            client_id: message.client_id.as_deref(),
+            client_id: message.own_client_id(),
             edited_at: message.edited_at.map(TimeText::of),
             deleted_at: message.deleted_at.map(TimeText::of),
             edit_count: message.edit_count,

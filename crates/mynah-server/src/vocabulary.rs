@@ -9,13 +9,17 @@ pub mod command;
 pub mod field;
 pub mod inbound;
 pub mod load;
+pub mod namespace;
 pub mod template;
 
 use std::collections::HashMap;
 
 use field::Scope;
 use inbound::InboundRule;
+use namespace::NamespaceRule;
 use template::Template;
+
+use crate::dialects::Tail;
 
 /// The vocabulary files built into the binary.
 pub const BUILT_IN: [(&str, &str); 2] = [
@@ -68,7 +72,7 @@ pub struct Vocabulary {
     /// Its id, as `auth.dialect` names it.
     pub id: String,
     /// Socket.IO namespaces in which it is spoken.
-    pub namespaces: Vec<String>,
+    pub namespaces: Vec<NamespaceRule>,
     /// Whether a connection hears all rooms of its user at once.
     pub auto_join: bool,
     /// What happens at an unknown event.
@@ -80,6 +84,16 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// The rule of a namespace, if the vocabulary is spoken there: its own, else that of the first pattern.
+    pub fn namespace(&self, name: &str) -> Option<&NamespaceRule> {
+        let mut rules = self.namespaces.iter().filter(|rule| rule.name.matches(name));
+        let first = rules.next()?;
+        if first.name.is_pattern() {
+            return Some(rules.find(|rule| !rule.name.is_pattern()).unwrap_or(first));
+        }
+        Some(first)
+    }
+
     /// The rule of an inbound event.
     pub fn inbound(&self, event: &str) -> Option<&InboundRule> {
         self.inbound.get(event)
@@ -101,27 +115,42 @@ impl Vocabulary {
     }
 
     /// Appends `["event",arg,…]` for a fact; `false`, with nothing appended, when it has no spelling.
-    pub fn write_event(&self, fact: &str, scope: &Scope<'_>, out: &mut Vec<u8>) -> bool {
+    pub fn write_event(
+        &self,
+        fact: &str,
+        scope: &Scope<'_>,
+        tail: Tail,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let Some(rule) = self.outbound(fact) else { return false };
-        write_call(&rule.event, &rule.arguments, scope, out);
+        write_call((&rule.event, &rule.arguments), scope, tail, out);
         true
     }
 
     /// Appends `["exception",…]` for a refusal; `false` when the vocabulary has no such event.
-    pub fn write_error_event(&self, scope: &Scope<'_>, out: &mut Vec<u8>) -> bool {
+    pub fn write_error_event(&self, scope: &Scope<'_>, tail: Tail, out: &mut Vec<u8>) -> bool {
         let Some((event, template)) = &self.error.event else { return false };
-        write_call(event, std::slice::from_ref(template), scope, out);
+        write_call((event, std::slice::from_ref(template)), scope, tail, out);
         true
     }
 }
 
-fn write_call(event: &str, arguments: &[Template], scope: &Scope<'_>, out: &mut Vec<u8>) {
+fn write_call(
+    (event, arguments): (&str, &[Template]),
+    scope: &Scope<'_>,
+    tail: Tail,
+    out: &mut Vec<u8>,
+) {
     out.push(b'[');
     field::string(event, out);
+    let mut last = None;
     for template in arguments {
         out.push(b',');
+        last = Some(out.len());
         template.render(scope, out);
     }
+    let first_byte = last.and_then(|at| out.get(at).copied());
+    tail.write(first_byte, out);
     out.push(b']');
 }
 

@@ -1,20 +1,22 @@
 //! Building the house: the only place where adapters and ports meet.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
+use mynah_domain::Timestamp;
 use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
 use mynah_domain::ports::{
-    AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, RoomStore,
+    AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, OpenRoomStore,
+    RoomStore,
 };
 use mynah_hub::{Dialect, Hub, HubConfig, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
-use crate::chat_socket::{self, ChatSockets, Places};
+use crate::chat_socket::{self, ChatSockets, Places, Present};
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -28,6 +30,7 @@ use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::origin::Origins;
 use crate::passwords::{PasswordPool, PasswordRules};
 use crate::rate::{Bucket, Rate, RateLimits};
+use crate::recovery::Recovery;
 use crate::socket_io::SocketIo;
 use crate::sockets::Sockets;
 use crate::state::House;
@@ -46,6 +49,53 @@ pub struct Built {
     pub hub: Hub,
     /// The store, for the end.
     pub store: Arc<SqliteStore>,
+    head: watch::Sender<u64>,
+}
+
+impl Built {
+    /// Tells everybody where the log stands; before anybody connects.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn begin(&self) -> anyhow::Result<()> {
+        let head = self.house.chat.head_pos().await?;
+        self.hub.start_pos(head).await;
+        self.head.send_modify(|known| *known = head.max(*known));
+        Ok(())
+    }
+}
+
+/// How often connections that are here are noted as such.
+const KEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Remembers what open connections have opened, and forgets it of those long gone.
+async fn keep_open_rooms(
+    present: Arc<Present>,
+    store: Weak<dyn OpenRoomStore>,
+    clock: Arc<dyn Clock>,
+    kept_ms: u64,
+) {
+    let mut ticks = tokio::time::interval(KEEP_EVERY.min(Duration::from_millis(kept_ms / 4)));
+    loop {
+        ticks.tick().await;
+        let Some(store) = store.upgrade() else { return };
+        let now = clock.now();
+        if let Err(error) = store.keep_open_rooms(&present.that_open_rooms(), now).await {
+            tracing::warn!(%error, "noting who is connected failed; tried again later");
+            continue;
+        }
+        let before = Timestamp(now.0.saturating_sub_unsigned(kept_ms));
+        match store.forget_open_rooms(before).await {
+            Ok(0) => {}
+            Ok(rooms) => tracing::debug!(rooms, "forgot rooms of connections long gone"),
+            Err(error) => tracing::warn!(%error, "forgetting old connections failed"),
+        }
+    }
+}
+
+fn recovery(config: &Config) -> Option<Recovery> {
+    let secret = config.auth.jwt_secret.expose();
+    config.socketio.recovery.then(|| Recovery::new(secret.as_bytes()))
 }
 
 fn hub(config: &Config) -> Hub {
@@ -70,7 +120,7 @@ fn hub(config: &Config) -> Hub {
 /// # Errors
 /// What is wrong, with file, line and column or the entry.
 pub fn dialects(config: &Config) -> anyhow::Result<Arc<Dialects>> {
-    Dialects::new(vocabularies(config)?).map_err(anyhow::Error::msg)
+    Dialects::new(vocabularies(config)?, config.socketio.recovery).map_err(anyhow::Error::msg)
 }
 
 fn vocabularies(config: &Config) -> anyhow::Result<Vocabularies> {
@@ -140,7 +190,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         dispatched: Arc::clone(&dispatched),
         dialects: Arc::clone(&dialects),
         live: live.clone(),
-        head: head_sender,
+        head: head_sender.clone(),
     };
     tokio::spawn(dispatcher.run(commits));
     let metrics = Arc::new(Metrics::new());
@@ -162,16 +212,29 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         accounts,
         identity: Arc::new(identity),
         live,
-        sockets: Sockets::new(hub.clone(), &dialects),
+        sockets: Sockets::new(hub.clone(), Arc::clone(&dialects)),
         metrics,
         limits: Arc::new(rates(config)),
         health: Arc::new(Health::new(journal)),
         head,
     };
+    let open_rooms: Arc<dyn OpenRoomStore> = Arc::clone(&store) as Arc<dyn OpenRoomStore>;
+    let open_rooms_kept_ms = config.socketio.recovery_rooms_s.saturating_mul(1_000);
+    let present = Arc::new(Present::default());
+    tokio::spawn(keep_open_rooms(
+        Arc::clone(&present),
+        Arc::downgrade(&open_rooms),
+        Arc::clone(&clock),
+        open_rooms_kept_ms,
+    ));
     let sockets = ChatSockets::new(chat_socket::Parts {
         house: house.clone(),
         dialects,
         places: Places::new(config.limits.connections_per_user_max),
+        present: Arc::clone(&present),
+        recovery: recovery(config),
+        open_rooms: Arc::clone(&open_rooms),
+        open_rooms_kept_ms,
         dispatched,
         deadlines: deadlines.clone(),
         clock,
@@ -181,7 +244,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let public = socket_router(config, sockets, (&hub, &deadlines), admission)
         .merge(public_http(config, &house, trusted));
     let admin = http::admin_router(house.clone());
-    Ok(Built { house, public, admin, hub, store })
+    Ok(Built { house, public, admin, hub, store, head: head_sender })
 }
 
 fn accounts(

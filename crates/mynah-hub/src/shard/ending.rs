@@ -92,7 +92,7 @@ impl<S: Socket> Shard<S> {
         self.end_with(slot, reason, last);
     }
 
-    fn end_with(&mut self, slot: u32, reason: CloseReason, last: Option<crate::Frame>) {
+    pub(super) fn end_with(&mut self, slot: u32, reason: CloseReason, last: Option<crate::Frame>) {
         let id = self.id_of(slot);
         let Some(session) = self.session(slot) else { return };
         if session.phase == Phase::Closing {

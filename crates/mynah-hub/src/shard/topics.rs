@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use super::{
-    CloseEach, CloseReason, Dialect, Publication, Queued, SessionId, Shard, Socket, Topic,
+    Close, CloseEach, CloseReason, Dialect, Publication, Queued, SessionId, Shard, Socket, Topic,
 };
 
 impl<S: Socket> Shard<S> {
@@ -70,15 +70,16 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Ends every session of a topic except one.
+    /// Ends every session of a topic except one, with the last frame of the dialect it hears the topic in.
     pub fn close_topic(&mut self, topic: &Topic, close: &CloseEach, except: Option<SessionId>) {
         let Some(topic) = self.topics.find(topic) else { return };
         self.topics.begin_walk(topic);
         while let Some((_, subscription)) = self.topics.walk_on() {
-            let slot = subscription.session;
+            let (slot, dialect) = (subscription.session, subscription.dialect);
             let id = self.id_of(slot);
             if except != Some(id) {
-                self.close_in_dialect(slot, close);
+                let Close { reason, last } = close.in_dialect(dialect);
+                self.end_with(slot, reason, last);
             }
         }
     }

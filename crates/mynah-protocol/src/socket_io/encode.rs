@@ -37,6 +37,12 @@ pub fn connect_error(nsp: &str, message: &str, data: Option<&str>, out: &mut Vec
     out.push(b'}');
 }
 
+/// Refuses a client of revision 4: `44/chat,{"message":"…"}` or `44"…"`; `data` is any JSON.
+pub fn error_v4(nsp: &str, data: &str, out: &mut Vec<u8>) {
+    put_head(b'4', nsp, out);
+    out.extend_from_slice(data.as_bytes());
+}
+
 /// Leaves a namespace, or removes a client from it: `41/chat,`.
 pub fn disconnect(nsp: &str, out: &mut Vec<u8>) {
     put_head(b'1', nsp, out);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mynah_domain::RoomId;
 use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
 use mynah_domain::event::{Event, Fact};
-use mynah_domain::permission::Denied;
+use mynah_domain::permission::{Actor, Denied};
 use mynah_hub::CloseReason;
 
 use super::{ChatSocket, ChatSockets, now};
@@ -14,57 +14,55 @@ use crate::topics;
 use crate::vocabulary::field::Subject;
 
 /// Frames sent before looking whether the connection keeps up.
-const PACE_FRAMES: usize = 64;
+pub(super) const PACE_FRAMES: usize = 64;
 /// How long a connection may take for that; below the time in which a ping must be answered.
 const PACE_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// Sends the events of a held room after `since`, no faster than the connection takes them, then lets the
-/// live ones through.
+/// Sends the events of a room after `since` while the connection is held, no faster than it takes them; gives
+/// the head up to which the room is told. `None` when the connection is over or does not hear the room.
 pub(super) async fn replay(
     door: &ChatSockets,
     peer: &Peer,
     socket: &ChatSocket,
-    room: &RoomId,
-    since: u64,
-) {
-    let caught = door.house.chat.catch_up(&socket.who.actor, room, since, CATCH_UP_MAX).await;
-    let topic = topics::room(room);
-    let head = match caught {
+    (room, since): (&RoomId, u64),
+) -> Option<u64> {
+    let actor = &socket.person.as_ref()?.who.actor;
+    let caught = door.house.chat.catch_up(actor, room, since, CATCH_UP_MAX).await;
+    match caught {
         Ok(caught) if !caught.gap && last_seq(&caught.events, since) == caught.head_seq => {
             for page in caught.events.chunks(PACE_FRAMES) {
                 if !keeps_up(peer).await {
-                    return;
+                    return None;
                 }
                 for event in page {
-                    let (subject, name) = (Subject::Event(event), event.fact.name());
-                    let frame = door.dialects.frame(socket.dialect, name, subject, event.at);
+                    let (spoken, name) = ((Subject::Event(event), None), event.fact.name());
+                    let frame = door.dialects.frame(socket.dialect(), name, spoken, event.at);
                     if let Some(frame) = frame {
                         peer.send(frame).await;
                     }
                 }
             }
-            caught.head_seq
+            Some(caught.head_seq)
         }
         Ok(caught) => {
             resync(door, peer, socket, room).await;
-            caught.head_seq
+            Some(caught.head_seq)
         }
         Err(ChatError::Denied(_)) => {
-            peer.hub.unsubscribe(peer.id, socket.dialect, vec![topic]).await;
-            return;
+            peer.hub.unsubscribe(peer.id, socket.dialect(), vec![topics::room(room)]).await;
+            None
         }
         Err(error) => {
             tracing::warn!(%room, %error, "catching up failed");
             resync(door, peer, socket, room).await;
-            since
+            Some(since)
         }
-    };
-    peer.hub.release(peer.id, socket.dialect, topic, head).await;
+    }
 }
 
 /// Waits until most of what was sent is on its way; `false` when the session is over. A peer that takes too
 /// long is ended: it comes back with what it has got, and goes on from there.
-async fn keeps_up(peer: &Peer) -> bool {
+pub(super) async fn keeps_up(peer: &Peer) -> bool {
     if let Ok(alive) = tokio::time::timeout(PACE_TIME_MAX, peer.hub.drained(peer.id)).await {
         return alive;
     }
@@ -78,9 +76,10 @@ fn last_seq(events: &[Event], since: u64) -> u64 {
 
 /// Tells the client that its picture of a room cannot be completed by events: read it anew.
 async fn resync(door: &ChatSockets, peer: &Peer, socket: &ChatSocket, room: &RoomId) {
-    let Ok(view) = door.house.chat.room(&socket.who.actor, room).await else { return };
-    let subject = Subject::Room(&view.room);
-    if let Some(frame) = door.dialects.frame(socket.dialect, "room.resync", subject, now(door)) {
+    let Some(person) = &socket.person else { return };
+    let Ok(view) = door.house.chat.room(&person.who.actor, room).await else { return };
+    let spoken = (Subject::Room(&view.room), None);
+    if let Some(frame) = door.dialects.frame(socket.dialect(), "room.resync", spoken, now(door)) {
         peer.send(frame).await;
     }
 }
@@ -98,7 +97,7 @@ const SYNC_TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Reads what was missed of several rooms, at most a page in all; `next` says where to go on.
 pub(super) async fn sync(
     door: &ChatSockets,
-    socket: &ChatSocket,
+    actor: &Actor,
     since: Vec<(RoomId, u64)>,
 ) -> Result<Synced, ChatError> {
     let mut synced = Synced { events: Vec::new(), next: Vec::new(), gaps: Vec::new() };
@@ -109,7 +108,7 @@ pub(super) async fn sync(
             synced.next.push((room, seq));
             continue;
         }
-        match door.house.chat.catch_up(&socket.who.actor, &room, seq, places).await {
+        match door.house.chat.catch_up(actor, &room, seq, places).await {
             Ok(caught) if caught.gap => {
                 synced.next.push((room.clone(), caught.head_seq));
                 synced.gaps.push(room);

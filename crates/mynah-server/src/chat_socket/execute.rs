@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use mynah_domain::chat::RoomWish;
-use mynah_domain::message::{Anchor, Appended, Draft, Message, Position, ReadCursor};
-use mynah_domain::permission::Operation;
+use mynah_domain::message::{Appended, Draft, Message, Position, ReadCursor};
+use mynah_domain::permission::{Actor, Operation};
 use mynah_domain::room::{MembershipChange, Room};
-use mynah_domain::{RoomId, UserId};
-use mynah_hub::Start;
+use mynah_domain::{RoomId, Timestamp, UserId};
 
-use super::{ChatSocket, ChatSockets, ack_frame, acknowledge, catch_up, now};
+use super::retries::{self, Answered};
+use super::{ChatSocket, ChatSockets, ack_frame, acknowledge, catch_up, credentials, joining, now};
 use crate::engine_io::Peer;
 use crate::socket_io::{Incoming, Outgoing, Working};
-use crate::topics;
 use crate::vocabulary::Audience;
 use crate::vocabulary::command::Command;
 use crate::vocabulary::field::{Failure, Presence, Scope, Subject};
@@ -29,6 +29,7 @@ pub(super) enum Reply {
     Read(ReadCursor),
     Presences(Vec<Presence>),
     Synced(catch_up::Synced),
+    Expiring(Timestamp),
     Done,
 }
 
@@ -43,6 +44,7 @@ impl Reply {
             Self::Read(cursor) => Subject::Read(cursor),
             Self::Presences(users) => Subject::Presences(users),
             Self::Synced(s) => Subject::Sync(&s.events, &s.next, &s.gaps),
+            Self::Expiring(at) => Subject::Expiring(*at),
             Self::Done => Subject::Done,
         }
     }
@@ -63,17 +65,21 @@ impl Reply {
 /// their order while several are under way.
 pub(super) fn send(
     door: &ChatSockets,
-    socket: &ChatSocket,
+    socket: &mut ChatSocket,
     incoming: &Incoming,
     room: RoomId,
-    draft: Draft,
-) -> Working {
+    mut draft: Draft,
+) -> Result<Working, Failure> {
     let door = door.clone();
-    let (who, dialect) = (Arc::clone(&socket.who), socket.dialect);
-    let (namespace, id) = (socket.namespace.clone(), incoming.ack);
+    let (who, dialect) = (Arc::clone(&socket.person()?.who), socket.dialect());
+    let (wire, namespace, id) = (socket.wire(), socket.namespace.clone(), incoming.ack);
     let event = incoming.event.clone();
+    let repeatable = make_repeatable(socket, incoming, &mut draft);
     let mut working: Working = Box::pin(async move {
         let outcome = door.house.chat.send_message(&who.actor, room, draft).await;
+        if let Some((answered, began)) = repeatable {
+            retries::answered(&answered, began);
+        }
         let Some(vocabulary) = door.dialects.vocabulary(dialect) else { return Vec::new() };
         let at = now(&door);
         match outcome {
@@ -84,7 +90,7 @@ pub(super) fn send(
                 let mut json = Vec::with_capacity(512);
                 let subject = Subject::Sent(&sent.message, sent.replayed);
                 rule.ack.render(&Scope { subject, at, vocabulary }, &mut json);
-                vec![ack_frame(&namespace, id, &json)]
+                vec![ack_frame(wire, &namespace, id, &json)]
             }
             Err(error) => {
                 let failure = Failure::from(error);
@@ -93,7 +99,7 @@ pub(super) fn send(
                 if let Some(id) = id {
                     let mut json = Vec::new();
                     vocabulary.error.ack.render(&Scope { subject, at, vocabulary }, &mut json);
-                    outgoing.push(ack_frame(&namespace, id, &json));
+                    outgoing.push(ack_frame(wire, &namespace, id, &json));
                 }
                 outgoing.extend(door.dialects.error_frame(dialect, subject, at));
                 outgoing
@@ -101,10 +107,26 @@ pub(super) fn send(
         }
     });
     // The first poll puts the write into the store's queue; its end is waited for elsewhere.
-    match working.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+    Ok(match working.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outgoing) => Box::pin(std::future::ready(outgoing)),
         Poll::Pending => working,
+    })
+}
+
+/// Gives a send without a client id one by which a repeat is known.
+fn make_repeatable(
+    socket: &mut ChatSocket,
+    incoming: &Incoming,
+    draft: &mut Draft,
+) -> Option<(Answered, Instant)> {
+    if draft.client_id.is_some() {
+        return None;
     }
+    let derived = retries::derive(socket.origin?, incoming.ack?, incoming);
+    let began = Instant::now();
+    let (client_id, answered) = socket.retries.get_or_insert_default().id_for(derived, began);
+    draft.client_id = Some(client_id);
+    Some((answered, began))
 }
 
 /// Runs a command to its end.
@@ -114,7 +136,11 @@ pub(super) async fn execute(
     socket: &mut ChatSocket,
     command: Command,
 ) -> Result<Reply, Failure> {
-    let who = Arc::clone(&socket.who);
+    if let Command::Authenticate { token, user } = &command {
+        let shown = (token.as_str(), user.as_deref());
+        return credentials::authenticate(door, peer, socket, shown).await.map(Reply::Expiring);
+    }
+    let who = Arc::clone(&socket.person()?.who);
     let (chat, actor) = (&door.house.chat, &who.actor);
     Ok(match command {
         Command::SendMessage { room, draft } => {
@@ -126,8 +152,8 @@ pub(super) async fn execute(
         Command::DeleteMessage { message } => {
             Reply::Message(chat.delete_message(actor, &message).await?)
         }
-        Command::JoinRoom { room } => Reply::Room(join(door, peer, socket, room).await?),
-        Command::LeaveRoom { room } => leave(door, socket, room).await?,
+        Command::JoinRoom { room } => Reply::Room(joining::join(door, peer, socket, room).await?),
+        Command::LeaveRoom { room } => leave(door, actor, room).await?,
         Command::CreateRoom { name, kind, visibility, topic, members } => {
             let wish = RoomWish { kind, visibility, name, topic, members };
             Reply::Room(chat.create_room(actor, wish).await?.view.room)
@@ -142,74 +168,38 @@ pub(super) async fn execute(
             chat.change_membership(actor, &room, change).await?;
             Reply::Standing(room, user)
         }
-        Command::MarkRead { room, to } => mark_read(door, socket, room, to).await?,
+        Command::MarkRead { room, to } => mark_read(door, actor, room, to).await?,
         Command::Typing { room, is_typing } => {
             chat.may(actor, Operation::ShowTyping, &room).await?;
             let spelling = door.vocabulary(socket).outbound("typing");
             let others = spelling.is_some_and(|rule| rule.audience == Audience::Others);
             let origin = others.then_some(peer.id);
             door.house.live.typing_from(origin, &who.profile, &room, is_typing).await;
-            socket.typing_in = is_typing.then_some(room);
+            if let Some(person) = &mut socket.person {
+                person.typing_in = is_typing.then_some(room);
+            }
             Reply::Done
         }
-        Command::QueryPresence { users, room } => presences(door, socket, users, room).await?,
-        Command::Sync { since } => Reply::Synced(catch_up::sync(door, socket, since).await?),
-        Command::Ping => Reply::Done,
+        Command::QueryPresence { users, room } => presences(door, actor, users, room).await?,
+        Command::Sync { since } => Reply::Synced(catch_up::sync(door, actor, since).await?),
+        Command::Ping | Command::Authenticate { .. } => Reply::Done,
     })
 }
 
-/// Becomes a member if need be, hears the room, and is shown its history where the vocabulary says so:
-/// live events wait until the history is out, so there is no hole and no repeat.
-async fn join(
-    door: &ChatSockets,
-    peer: &Peer,
-    socket: &ChatSocket,
-    room: RoomId,
-) -> Result<Arc<Room>, Failure> {
-    let actor = &socket.who.actor;
-    let vocabulary = door.vocabulary(socket);
-    if vocabulary.auto_join && !vocabulary.spells("room.history") {
-        // The dispatcher subscribes all the user's sockets of this kind, in commit order.
-        let changed =
-            door.house.chat.change_membership(actor, &room, MembershipChange::Join).await?;
-        return Ok(changed.room);
-    }
-    let changed = door.house.chat.change_membership(actor, &room, MembershipChange::Join).await?;
-    let topic = topics::room(&room);
-    peer.hub.subscribe(peer.id, socket.dialect, topic.clone(), Start::Held).await;
-    let history = match door.house.chat.history(actor, &room, Anchor::Latest, None).await {
-        Ok(history) => history,
-        Err(error) => {
-            // Removed in this very moment, or the store failed: hear nothing.
-            peer.hub.unsubscribe(peer.id, socket.dialect, vec![topic]).await;
-            return Err(error.into());
-        }
-    };
-    let opened = Subject::Room(&changed.room);
-    let shown = Subject::History(&room, &history);
-    for (fact, subject) in [("room.opened", opened), ("room.history", shown)] {
-        if let Some(frame) = door.dialects.frame(socket.dialect, fact, subject, now(door)) {
-            peer.send(frame).await;
-        }
-    }
-    peer.hub.release(peer.id, socket.dialect, topic, history.head_seq).await;
-    Ok(changed.room)
-}
-
 /// The dispatcher ends the subscriptions, after the news of it.
-async fn leave(door: &ChatSockets, socket: &ChatSocket, room: RoomId) -> Result<Reply, Failure> {
+async fn leave(door: &ChatSockets, actor: &Actor, room: RoomId) -> Result<Reply, Failure> {
     let change = MembershipChange::Leave;
-    door.house.chat.change_membership(&socket.who.actor, &room, change).await?;
+    door.house.chat.change_membership(actor, &room, change).await?;
     Ok(Reply::InRoom(room))
 }
 
 async fn mark_read(
     door: &ChatSockets,
-    socket: &ChatSocket,
+    actor: &Actor,
     room: Option<RoomId>,
     to: Option<Position>,
 ) -> Result<Reply, Failure> {
-    let (chat, actor) = (&door.house.chat, &socket.who.actor);
+    let chat = &door.house.chat;
     let room = match (room, &to) {
         (Some(room), _) => room,
         (None, Some(Position::Message(message))) => chat.message(actor, message).await?.room,
@@ -223,11 +213,10 @@ async fn mark_read(
 /// Only people of rooms the asker is in can be asked about by room; by id anybody of the tenant.
 async fn presences(
     door: &ChatSockets,
-    socket: &ChatSocket,
+    actor: &Actor,
     mut users: Vec<UserId>,
     room: Option<RoomId>,
 ) -> Result<Reply, Failure> {
-    let actor = &socket.who.actor;
     if let Some(room) = room {
         let page = door.house.chat.members(actor, &room, 0, Some(100)).await?;
         users.extend(page.items.into_iter().map(|member| member.membership.user));

@@ -29,12 +29,13 @@ impl Places {
         Self { taken: Taken::default(), per_user_max }
     }
 
-    /// A place, if the user has one left.
-    pub(super) fn take(&self, actor: &Actor) -> Option<Place> {
+    /// A place, if the user has one left; who takes over from a connection that still has its place gets one
+    /// in any case.
+    pub(super) fn take(&self, actor: &Actor, takes_over: bool) -> Option<Place> {
         let person = (actor.tenant.clone(), actor.user.clone());
         let mut taken = self.taken.lock();
         let count = taken.entry(person.clone()).or_insert(0);
-        if *count >= self.per_user_max {
+        if *count >= self.per_user_max && !takes_over {
             return None;
         }
         *count += 1;
@@ -69,13 +70,14 @@ mod tests {
             user: UserId::trusted(user),
             role: Role::Member,
         };
-        let first = places.take(&actor("a"));
-        let second = places.take(&actor("a"));
+        let first = places.take(&actor("a"), false);
+        let second = places.take(&actor("a"), false);
         assert!(first.is_some() && second.is_some());
-        assert!(places.take(&actor("a")).is_none());
-        assert!(places.take(&actor("b")).is_some(), "each user has own places");
+        assert!(places.take(&actor("a"), false).is_none());
+        assert!(places.take(&actor("b"), false).is_some(), "each user has own places");
+        assert!(places.take(&actor("a"), true).is_some(), "the old one is about to be free");
         drop(first);
-        assert!(places.take(&actor("a")).is_some());
+        assert!(places.take(&actor("a"), false).is_some());
         drop(second);
         assert!(places.taken.lock().is_empty(), "nothing is kept of users without connections");
     }

@@ -13,7 +13,7 @@ use mynah_protocol::websocket;
 use super::{Application, Edge, Remote, polling, stream, upgrade};
 
 /// Revision of the Engine.IO protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Revision {
     /// `EIO=3`: clients of Socket.IO 2.
     V3,
@@ -73,7 +73,7 @@ impl Parameters {
 }
 
 /// Pairs of an `application/x-www-form-urlencoded` text, percent-decoded.
-fn form_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+pub(super) fn form_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
     query.split('&').filter(|part| !part.is_empty()).map(|part| {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         (percent_decode(key), percent_decode(value))

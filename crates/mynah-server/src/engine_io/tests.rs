@@ -74,6 +74,8 @@ impl Application for Listener {
 
     async fn deliver(&self, _peer: &mut Peer, (): ()) {}
 
+    async fn leaving(&self, _peer: &mut Peer) {}
+
     async fn closed(&self, _peer: Peer) {
         self.heard.lock().closed += 1;
     }

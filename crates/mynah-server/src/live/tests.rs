@@ -10,15 +10,16 @@ use mynah_domain::room::{MemberState, Membership, Profile, Role, Room, RoomKind,
 use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
 use mynah_hub::{
     Class, CloseReason, Dialect, Frame, Hub, HubConfig, Link, NewSession, Pulse, SessionEvents,
-    SessionId, Start, Topic,
+    SessionId, Topic,
 };
 use tokio::sync::oneshot;
 
 use super::{Announcement, Live, TYPING_ROOM_MEMBERS_MAX};
-use crate::dialects::Dialects;
+use crate::dialects::{Dialects, Speaking};
 use crate::test_world::{NOW, World};
 use crate::topics;
 use crate::vocabulary::Vocabularies;
+use crate::wire::Wire;
 
 struct Nobody;
 
@@ -30,6 +31,7 @@ struct House {
     world: Arc<World>,
     hub: Hub,
     live: Live,
+    _speaking: Speaking,
     dialect: Dialect,
 }
 
@@ -45,12 +47,14 @@ impl House {
     fn new() -> Self {
         let world = World::new();
         let hub = Hub::new(HubConfig::default());
-        let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap()).unwrap();
+        let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
         let native = dialects.vocabularies().default_index();
-        let dialect = dialects.find(native, "/").unwrap();
+        let [wire, ..] = Wire::ALL;
+        let speaking = dialects.speak(native, "/", wire).unwrap();
+        let dialect = speaking.dialect();
         let chat = world.house().chat;
         let live = Live::start(hub.clone(), dialects, chat, Arc::clone(&world) as _);
-        Self { world, hub, live, dialect }
+        Self { world, hub, live, dialect, _speaking: speaking }
     }
 
     /// A room of ann and many others.
@@ -94,7 +98,7 @@ impl House {
             pulse: Pulse::default(),
         };
         let id = self.hub.attach(new).await.unwrap();
-        self.hub.subscribe(id, self.dialect, topic, Start::Live).await;
+        self.hub.subscribe(id, self.dialect, topic).await;
         id
     }
 

@@ -89,6 +89,13 @@ pub enum Command {
         /// Last `seq` seen, per room.
         since: Vec<(RoomId, u64)>,
     },
+    /// Show credentials, the first or newer ones.
+    Authenticate {
+        /// The access token, with or without `Bearer `.
+        token: String,
+        /// Whose the client says it is; must be so.
+        user: Option<String>,
+    },
     /// Measure the way there and back.
     Ping,
 }
@@ -120,13 +127,15 @@ pub enum CommandKind {
     QueryPresence,
     /// `sync`
     Sync,
+    /// `session.authenticate`
+    Authenticate,
     /// `ping`
     Ping,
 }
 
 impl CommandKind {
     /// Every kind with its name in vocabulary files.
-    pub const NAMES: [(&'static str, Self); 13] = [
+    pub const NAMES: [(&'static str, Self); 14] = [
         ("message.send", Self::SendMessage),
         ("message.edit", Self::EditMessage),
         ("message.delete", Self::DeleteMessage),
@@ -139,6 +148,7 @@ impl CommandKind {
         ("typing", Self::Typing),
         ("presence.query", Self::QueryPresence),
         ("sync", Self::Sync),
+        ("session.authenticate", Self::Authenticate),
         ("ping", Self::Ping),
     ];
 
@@ -170,6 +180,7 @@ impl CommandKind {
             Self::Typing => &[("room", true), ("is_typing", true)],
             Self::QueryPresence => &[("users", false), ("room", false)],
             Self::Sync => &[("since", true)],
+            Self::Authenticate => &[("token", true), ("user", false)],
             Self::Ping => &[],
         }
     }

@@ -69,8 +69,8 @@ pub enum Subject<'a> {
     Presences(&'a [Presence]),
     /// A read cursor.
     Read(&'a ReadCursor),
-    /// A connection that is ready.
-    Ready(&'a str, &'a Profile, &'a [std::sync::Arc<Room>]),
+    /// A connection that is ready: its id, whose, its rooms, and whether it goes on where another ended.
+    Ready(&'a str, &'a Profile, &'a [std::sync::Arc<Room>], bool),
     /// A connection whose credentials end soon.
     Expiring(Timestamp),
     /// A connection that ends, and why.
@@ -107,7 +107,7 @@ impl<'a> Scope<'a> {
             (List::HistoryMessages, Subject::History(_, history)) => {
                 history.items.iter().rev().for_each(|m| on(&self.with(Subject::Message(m))));
             }
-            (List::SessionRooms, Subject::Ready(_, _, rooms)) => {
+            (List::SessionRooms, Subject::Ready(_, _, rooms, _)) => {
                 for room in rooms {
                     on(&self.with(Subject::Room(room)));
                 }
@@ -176,7 +176,7 @@ impl<'a> Scope<'a> {
 
     fn profile(&self) -> Option<&'a Profile> {
         match (self.subject, self.fact()) {
-            (Subject::Typing(_, profile, _) | Subject::Ready(_, profile, _), _) => Some(profile),
+            (Subject::Typing(_, profile, _) | Subject::Ready(_, profile, ..), _) => Some(profile),
             (_, Some(Fact::MemberJoined { member, .. } | Fact::MemberInvited { member, .. })) => {
                 Some(member)
             }
@@ -276,7 +276,7 @@ impl<'a> Scope<'a> {
                     Field::MessageContent => string(&m.content, out),
                     Field::MessageMetadata => verbatim(m.metadata.as_ref()?, out),
                     Field::MessageReplyToId => string(m.reply_to.as_ref()?.as_str(), out),
-                    Field::MessageClientId => string(m.client_id.as_ref()?, out),
+                    Field::MessageClientId => string(m.own_client_id()?, out),
                     Field::MessageEditCount => number(u64::from(m.edit_count), out),
                     Field::MessageIsEdited => boolean(m.edited_at.is_some(), out),
                     Field::MessageEditedAt => time_text::json(m.edited_at?, out),
@@ -368,7 +368,8 @@ impl<'a> Scope<'a> {
     fn write_session(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
         match (field, self.subject) {
             (Field::Now, _) => time_text::json(self.at, out),
-            (Field::SessionId, Subject::Ready(sid, _, _)) => string(sid, out),
+            (Field::SessionId, Subject::Ready(sid, ..)) => string(sid, out),
+            (Field::SessionRecovered, Subject::Ready(.., recovered)) => boolean(recovered, out),
             (Field::SessionExpiresAt, Subject::Expiring(at)) => time_text::json(at, out),
             (Field::SessionReason, Subject::Closing(reason)) => string(reason, out),
             (Field::HistoryHasMore, Subject::History(_, h)) => boolean(h.has_older, out),

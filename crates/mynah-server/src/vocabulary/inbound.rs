@@ -192,6 +192,10 @@ impl Reader<'_, '_> {
                 Command::QueryPresence { users, room }
             }
             CommandKind::Sync => Command::Sync { since: self.since()? },
+            CommandKind::Authenticate => {
+                let (token, user) = (self.text("token"), self.text_if_given("user"));
+                Command::Authenticate { token: token?, user }
+            }
             CommandKind::Ping => Command::Ping,
         })
     }

@@ -12,6 +12,7 @@ use super::inbound::{InboundRule, Source};
 use super::template::Template;
 use super::{Audience, ErrorRule, OutboundRule, UnknownEvent, Vocabulary};
 
+mod namespaces;
 mod template;
 
 use template::Place;
@@ -53,6 +54,7 @@ const OUTBOUND: &[(&str, &[Group], bool)] = &[
     ("presence", &[Group::Presence], false),
     ("receipt.read", &[Group::RoomId, Group::Read], false),
     ("connection.ready", &[Group::Session, Group::User], false),
+    ("connection.error", &[Group::Error], false),
     ("room.opened", &[Group::Room, Group::RoomId], false),
     ("room.history", &[Group::RoomId, Group::History], false),
     ("room.resync", &[Group::Room, Group::RoomId], false),
@@ -72,6 +74,7 @@ fn ack_groups(command: CommandKind) -> &'static [Group] {
         CommandKind::MarkRead => &[Group::RoomId, Group::Read],
         CommandKind::QueryPresence => &[Group::Presences],
         CommandKind::Sync => &[Group::Sync],
+        CommandKind::Authenticate => &[Group::Expiry],
         CommandKind::Ping => &[],
     }
 }
@@ -225,30 +228,6 @@ impl<'a> Reader<'a> {
             outbound: self.outbound(root)?,
             error: self.error_rule(file)?,
         })
-    }
-
-    fn namespaces(&self, file: &Section<'a>) -> Result<Vec<String>> {
-        let item = self.required(file, "namespaces")?;
-        let Some(array) = item.as_array() else {
-            return self.error(item.span(), "namespaces must be an array such as [\"/\"]");
-        };
-        let plain = |c: char| !(c.is_control() || c.is_whitespace() || matches!(c, ',' | '?'));
-        let mut names: Vec<String> = Vec::new();
-        for value in array {
-            let fits = |name: &&str| name.starts_with('/') && name.chars().all(plain);
-            let Some(name) = value.as_str().filter(fits) else {
-                let problem = "a namespace is a string such as \"/chat\", without , ? and spaces";
-                return self.error(value.span(), problem);
-            };
-            if names.iter().any(|known| known == name) {
-                return self.error(value.span(), format!("{name:?} is there twice"));
-            }
-            names.push(name.to_owned());
-        }
-        if names.is_empty() {
-            return self.error(item.span(), "at least one namespace is needed");
-        }
-        Ok(names)
     }
 
     fn inbound(&self, root: &'a dyn TableLike) -> Result<HashMap<String, InboundRule>> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::field::{Scope, Subject};
 use super::{Vocabularies, Vocabulary, load};
+use crate::dialects::Tail;
 
 /// The least that is a vocabulary; four lines.
 const LEAST: &str = "id = \"least\"\nnamespaces = [\"/\"]\n[error]\nack = { success = false }\n";
@@ -32,7 +33,8 @@ fn scope<'a>(vocabulary: &'a Vocabulary, subject: Subject<'a>) -> Scope<'a> {
 /// What is sent for a fact: `["event",argument…]`.
 fn event(vocabulary: &Vocabulary, fact: &str, subject: Subject<'_>) -> Option<Value> {
     let mut out = Vec::new();
-    let spelled = vocabulary.write_event(fact, &scope(vocabulary, subject), &mut out);
+    let spelled =
+        vocabulary.write_event(fact, &scope(vocabulary, subject), Tail::default(), &mut out);
     spelled.then(|| parsed(&out))
 }
 

@@ -115,6 +115,7 @@ fields! {
     ReadMessageId = "read.message_id" in Read,
     ReadAt = "read.at" in Read,
     SessionId = "session.id" in Session,
+    SessionRecovered = "session.recovered" in Session,
     SessionExpiresAt = "session.expires_at" in Expiry,
     SessionReason = "session.reason" in Ending,
     SentReplayed = "sent.replayed" in Sent,

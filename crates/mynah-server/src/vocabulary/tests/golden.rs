@@ -19,7 +19,7 @@ fn spoken(vocabulary: &Vocabulary) -> Value {
         ("presence", Subject::Presence(&presences[0])),
         ("presence", Subject::Presence(&presences[1])),
         ("receipt.read", Subject::Read(&cursor)),
-        ("connection.ready", Subject::Ready("sid", &profile, &rooms)),
+        ("connection.ready", Subject::Ready("sid", &profile, &rooms, false)),
         ("room.opened", Subject::Room(&one)),
         ("room.history", Subject::History(&room, &history)),
         ("room.resync", Subject::Room(&one)),
@@ -56,6 +56,7 @@ fn answers(vocabulary: &Vocabulary) -> Value {
             CommandKind::QueryPresence => Subject::Presences(&presences),
             CommandKind::Sync => Subject::Sync(&events[6..9], next, &gaps),
             CommandKind::Typing | CommandKind::Ping => Subject::Done,
+            CommandKind::Authenticate => Subject::Expiring(mynah_domain::Timestamp(9)),
         };
         answers.push((name, ack(vocabulary, name, subject)));
     }
@@ -69,7 +70,7 @@ fn refusals(vocabulary: &Vocabulary) -> Value {
         let scope = scope(vocabulary, Subject::Error(&failure, "sendMessage", data));
         let (mut answer, mut event) = (Vec::new(), Vec::new());
         vocabulary.error.ack.render(&scope, &mut answer);
-        assert!(vocabulary.write_error_event(&scope, &mut event));
+        assert!(vocabulary.write_error_event(&scope, Tail::default(), &mut event));
         said.push((parsed(&answer), parsed(&event)));
     }
     json!(said)

@@ -215,7 +215,7 @@ proptest! {
         failure.text.clone_from(&text);
         let scope = scope(&camel, Subject::Error(&failure, &name, None));
         let mut out = Vec::new();
-        camel.write_error_event(&scope, &mut out);
+        camel.write_error_event(&scope, Tail::default(), &mut out);
         let said = parsed(&out);
         prop_assert_eq!(&said[1]["cause"]["pattern"], &json!(name));
         prop_assert_eq!(&said[1]["message"], &json!(text));

@@ -1,0 +1,200 @@
+//! What a recovered client missed: the events of all it heard, in the order of the log, each once.
+
+use std::collections::HashMap;
+
+use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
+use mynah_domain::event::{Event, Fact, LogPage, Stream};
+use mynah_domain::permission::Actor;
+use mynah_domain::recovery::{OPEN_ROOMS_MAX, OpenRoom, Place};
+use mynah_domain::{ConnectionId, RoomId, UserId};
+use mynah_hub::{Dialect, Topic};
+
+use super::enter::Claim;
+use super::{ChatSocket, ChatSockets, catch_up, joining, now};
+use crate::engine_io::Peer;
+use crate::recovery::SocketKey;
+use crate::topics;
+use crate::vocabulary::field::Subject;
+
+/// What is sent to a recovered client before it hears live events again.
+pub(super) struct Missed {
+    pub(super) events: Vec<Event>,
+    /// The log was read up to here …
+    up_to: u64,
+    /// … and each stream with news up to there.
+    heads: Vec<(Topic, u64)>,
+    /// Rooms whose history the client opened and did not get.
+    reopened: Vec<OpenRoom>,
+}
+
+/// The last `seq` of each stream. What is published late of the same events is dropped by it.
+fn heads(events: &[Event], own: &Topic) -> Vec<(Topic, u64)> {
+    let mut heads: HashMap<&Stream, u64> = HashMap::new();
+    for event in events {
+        heads.insert(&event.stream, event.seq);
+    }
+    let topic = |stream: &Stream| match stream {
+        Stream::Room(room) => topics::room(room),
+        Stream::User(_) => own.clone(),
+    };
+    heads.into_iter().map(|(stream, seq)| (topic(stream), seq)).collect()
+}
+
+fn whole(page: LogPage) -> Option<LogPage> {
+    (!page.gap && !page.more).then_some(page)
+}
+
+/// What a connection missed that hears all rooms of its user; `None` when the log cannot tell it all.
+pub(super) async fn everywhere(
+    door: &ChatSockets,
+    actor: &Actor,
+    claim: Claim,
+    since: &HashMap<RoomId, u64>,
+) -> Result<Option<Missed>, ChatError> {
+    let page = door.house.chat.events_for(actor, claim.seen.pos, Some(CATCH_UP_MAX)).await?;
+    let Some(LogPage { events, next, .. }) = whole(page) else { return Ok(None) };
+    let heads = heads(&events, &topics::user_everywhere(&actor.tenant, &actor.user));
+    let events = heard_by(&actor.user, events);
+    // A client that counts per room knows better; if it misses more than the log gave, that is asked for.
+    let mut expected = since.clone();
+    let mut kept = Vec::with_capacity(events.len());
+    for event in events {
+        if let Stream::Room(room) = &event.stream
+            && let Some(seq) = expected.get_mut(room)
+        {
+            if event.seq <= *seq {
+                continue;
+            }
+            if event.seq != *seq + 1 {
+                return Ok(None);
+            }
+            *seq = event.seq;
+        }
+        kept.push(event);
+    }
+    Ok(Some(Missed { events: kept, up_to: next, heads, reopened: Vec::new() }))
+}
+
+/// Leaves out what happened in a room before the user came in: a live connection heard the room from then on.
+fn heard_by(user: &UserId, events: Vec<Event>) -> Vec<Event> {
+    let mut inside: HashMap<RoomId, bool> = HashMap::new();
+    for event in &events {
+        if let (Stream::Room(room), Some(came)) = (&event.stream, coming(user, &event.fact)) {
+            // Who comes in first was out before.
+            inside.entry(room.clone()).or_insert(!came);
+        }
+    }
+    let mut heard = Vec::with_capacity(events.len());
+    for event in events {
+        let Stream::Room(room) = &event.stream else {
+            heard.push(event);
+            continue;
+        };
+        let Some(inside) = inside.get_mut(room) else {
+            heard.push(event);
+            continue;
+        };
+        let change = coming(user, &event.fact);
+        let was_inside = *inside;
+        if let Some(came) = change {
+            *inside = came;
+        }
+        if was_inside || *inside {
+            heard.push(event);
+        }
+    }
+    heard
+}
+
+/// Whether the user comes into the room with an event, or goes.
+fn coming(user: &UserId, fact: &Fact) -> Option<bool> {
+    if let Fact::MemberJoined { member, .. } = fact {
+        return (member.id == *user).then_some(true);
+    }
+    if let Fact::MemberLeft { user: gone, .. } = fact {
+        return (gone == user).then_some(false);
+    }
+    None
+}
+
+/// What a connection missed that hears the rooms it has opened; they are heard again when this returns.
+/// `None`, with nothing subscribed, when the log cannot tell it all.
+pub(super) async fn of_open_rooms(
+    door: &ChatSockets,
+    (peer, dialect): (&Peer, Dialect),
+    actor: &Actor,
+    claim: Claim,
+) -> Result<Option<Missed>, ChatError> {
+    let connection = connection_id(claim);
+    let open = door.open_rooms.open_rooms(&connection, actor).await?;
+    let age = now(door).since_ms(claim.pid.issued_at);
+    let forgotten = open.is_empty() && age >= door.open_rooms_kept_ms;
+    if forgotten || open.len() >= OPEN_ROOMS_MAX {
+        // Which rooms it had opened is no longer known.
+        return Ok(None);
+    }
+    let shows = door.dialects.vocabulary(dialect).is_some_and(|v| v.spells("room.history"));
+    let (reopened, open): (Vec<_>, Vec<_>) =
+        open.into_iter().partition(|room| shows && room.shown > claim.seen);
+    let topics = open.iter().map(|open| topics::room(&open.room)).collect();
+    peer.hub.subscribe_many(peer.id, dialect, topics).await;
+    let rooms: Vec<RoomId> = open.iter().map(|open| open.room.clone()).collect();
+    let page = door.house.chat.events_of(actor, &rooms, claim.seen.pos, CATCH_UP_MAX).await?;
+    let Some(LogPage { mut events, next, .. }) = whole(page) else {
+        let topics = rooms.iter().map(topics::room).collect();
+        peer.hub.unsubscribe(peer.id, dialect, topics).await;
+        return Ok(None);
+    };
+    let heads = heads(&events, &topics::user_by_room(&actor.tenant, &actor.user));
+    let shown: HashMap<&RoomId, u64> =
+        open.iter().map(|open| (&open.room, open.after_seq)).collect();
+    events.retain(|event| match &event.stream {
+        Stream::Room(room) => shown.get(room).is_some_and(|after| event.seq > *after),
+        Stream::User(_) => true,
+    });
+    Ok(Some(Missed { events, up_to: next, heads, reopened }))
+}
+
+/// How the store knows a connection.
+pub(super) fn connection_id(claim: Claim) -> ConnectionId {
+    ConnectionId::trusted(SocketKey::of(&claim.pid).to_string())
+}
+
+/// Sends what was missed, no faster than the connection takes it, then lets the live events through.
+pub(super) async fn replay(
+    door: &ChatSockets,
+    peer: &Peer,
+    socket: &mut ChatSocket,
+    missed: Missed,
+) {
+    let dialect = socket.dialect();
+    for page in missed.events.chunks(catch_up::PACE_FRAMES) {
+        if !catch_up::keeps_up(peer).await {
+            return;
+        }
+        for event in page {
+            let place = Place { pos: event.pos, nth: 0 };
+            let spoken = (Subject::Event(event), Some(place));
+            let frame = door.dialects.frame(dialect, event.fact.name(), spoken, event.at);
+            if let Some(frame) = frame {
+                peer.send(frame).await;
+            }
+        }
+    }
+    let seen = std::mem::replace(&mut socket.shown, Place { pos: missed.up_to, nth: 0 });
+    socket.shown = socket.shown.max(seen);
+    let mut told = missed.heads;
+    for open in missed.reopened {
+        match joining::show_again(door, peer, socket, (&open, seen)).await {
+            Ok(head) => told.push((topics::room(&open.room), head)),
+            Err(failure) => {
+                let room = &open.room;
+                tracing::warn!(%room, code = failure.code, "a room could not be opened again");
+            }
+        }
+    }
+    peer.hub.resume(peer.id, dialect, told).await;
+}
+
+#[cfg(test)]
+mod tests;

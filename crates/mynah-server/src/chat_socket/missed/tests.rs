@@ -1,0 +1,61 @@
+use std::sync::Arc;
+
+use mynah_domain::event::Departure;
+use mynah_domain::room::{Profile, Role};
+use mynah_domain::{TenantId, Timestamp};
+
+use super::*;
+
+fn person(id: &str) -> Arc<Profile> {
+    let (username, name) = (id.to_owned(), id.to_owned());
+    Arc::new(Profile { id: UserId::trusted(id), username, name })
+}
+
+fn event(pos: u64, room: &str, seq: u64, fact: Fact) -> Event {
+    Event {
+        pos,
+        stream: Stream::Room(RoomId::trusted(room)),
+        seq,
+        tenant: TenantId::single(),
+        actor: None,
+        at: Timestamp(0),
+        fact,
+    }
+}
+
+fn joined(room: &str, who: &str) -> Fact {
+    Fact::MemberJoined { room: RoomId::trusted(room), member: person(who), role: Role::Member }
+}
+
+fn left(room: &str, who: &str) -> Fact {
+    let (room, user) = (RoomId::trusted(room), UserId::trusted(who));
+    Fact::MemberLeft { room, user, departure: Departure::Left }
+}
+
+fn heard(events: Vec<Event>) -> Vec<u64> {
+    let me = UserId::trusted("me");
+    heard_by(&me, events).into_iter().map(|event| event.pos).collect()
+}
+
+#[test]
+fn a_room_is_heard_from_when_the_user_came_in() {
+    let events = vec![
+        event(1, "a", 1, joined("a", "other")),
+        event(2, "b", 7, joined("b", "other")),
+        event(3, "a", 2, joined("a", "me")),
+        event(4, "a", 3, left("a", "other")),
+    ];
+    assert_eq!(heard(events), [2, 3, 4], "the user was in b all the time");
+}
+
+#[test]
+fn what_happened_while_the_user_was_out_is_not_heard() {
+    let events = vec![
+        event(1, "a", 1, left("a", "other")),
+        event(2, "a", 2, left("a", "me")),
+        event(3, "a", 3, joined("a", "other")),
+        event(4, "a", 4, joined("a", "me")),
+        event(5, "a", 5, left("a", "other")),
+    ];
+    assert_eq!(heard(events), [1, 2, 4, 5]);
+}
