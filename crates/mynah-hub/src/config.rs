@@ -4,7 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::{CloseReason, Frame};
+
+/// Turns a finished [`Frame::stream`] into a form that says the same in fewer bytes; `None` if there
+/// is none, or it is not worth it. Called when the frame is first written to a stream that takes
+/// it, and once for all of them, on the task that writes: it must be quick.
+pub type Compact = fn(&[u8]) -> Option<Bytes>;
 
 /// Values of a [`crate::Hub`].
 #[derive(Clone, Debug)]
@@ -18,11 +25,19 @@ pub struct HubConfig {
     /// What the hub says on its own in dialect 0, 1, …; a dialect without an entry is neither
     /// probed nor bidden farewell.
     pub dialects: Vec<DialectRules>,
+    /// How a frame becomes smaller for streams that take it so, for example permessage-deflate.
+    pub compact: Option<Compact>,
 }
 
 impl Default for HubConfig {
     fn default() -> Self {
-        Self { shards: 1, command_queue_max: 1024, limits: Limits::default(), dialects: Vec::new() }
+        Self {
+            shards: 1,
+            command_queue_max: 1024,
+            limits: Limits::default(),
+            dialects: Vec::new(),
+            compact: None,
+        }
     }
 }
 

@@ -1,8 +1,11 @@
 //! Finished bytes and the two things the hub must know about them.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+
+use crate::Compact;
 
 /// Protocol × parser × vocabulary, as a number the hub does not interpret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,12 +28,14 @@ pub struct Frame(Arc<Spelling>);
 struct Spelling {
     stream: Bytes,
     packet: Bytes,
+    /// `stream` for those that take it compact; `stream` itself if that is not smaller.
+    compact: OnceLock<Bytes>,
 }
 
 impl Frame {
     /// Both spellings of one message.
     pub fn new(stream: Bytes, packet: Bytes) -> Self {
-        Self(Arc::new(Spelling { stream, packet }))
+        Self(Arc::new(Spelling { stream, packet, compact: OnceLock::new() }))
     }
 
     /// A frame for stream links only, for example a WebSocket close frame.
@@ -48,12 +53,26 @@ impl Frame {
         &self.0.stream
     }
 
+    /// What a stream link writes that takes frames compact if `compact` is given. The first to ask
+    /// makes it, for all. What cannot be made smaller, or panics in the attempt, stays as it is.
+    pub(crate) fn written(&self, compact: Option<Compact>) -> &Bytes {
+        let stream = &self.0.stream;
+        let Some(make) = compact else { return stream };
+        self.0.compact.get_or_init(|| {
+            catch_unwind(AssertUnwindSafe(|| make(stream)))
+                .unwrap_or_default()
+                .filter(|made| !made.is_empty() && made.len() < stream.len())
+                .unwrap_or_else(|| stream.clone())
+        })
+    }
+
     /// What a polling answer carries.
     pub fn packet(&self) -> &Bytes {
         &self.0.packet
     }
 
-    /// Bytes this frame counts for in a send queue: the longer of its spellings.
+    /// Bytes this frame counts for in a send queue: the longer of its spellings. A compact form is
+    /// shorter and not counted, as it is shared by all sessions that wait for it.
     pub fn len(&self) -> usize {
         self.0.stream.len().max(self.0.packet.len())
     }

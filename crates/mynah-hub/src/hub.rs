@@ -67,7 +67,8 @@ impl Hub {
                 let (commands, inbox) = mpsc::channel(config.command_queue_max.max(1));
                 let stats = Arc::new(ShardCounters::default());
                 let (rules, total) = (Arc::clone(&rules), Arc::clone(&total));
-                let shard = Shard::new(number, config.limits.clone(), rules, total);
+                let (limits, compact) = (config.limits.clone(), config.compact);
+                let shard = Shard::new(number, limits, rules, compact, total);
                 drop(tokio::spawn(task::run(shard, inbox, Arc::clone(&stats))));
                 ShardHandle { commands, stats }
             })
@@ -180,8 +181,8 @@ impl Hub {
         self.tell(id, Command::Poll { id, reply }).await;
     }
 
-    /// Moves a polling session to a stream: queued frames leave over it in order, a parked poll is
-    /// answered with `noop`'s packet.
+    /// Moves a polling session to a stream, which takes frames compact if it says so: queued frames
+    /// leave over it in order, a parked poll is answered with `noop`'s packet.
     ///
     /// # Errors
     /// [`UpgradeError`]; the socket is dropped then.
@@ -189,10 +190,11 @@ impl Hub {
         &self,
         id: SessionId,
         socket: TcpSocket,
+        compact: bool,
         noop: Frame,
     ) -> Result<(), UpgradeError> {
         let (reply, answer) = oneshot::channel();
-        self.tell(id, Command::Upgrade { id, socket, noop, reply }).await;
+        self.tell(id, Command::Upgrade { id, stream: (socket, compact), noop, reply }).await;
         answer.await.unwrap_or(Err(UpgradeError::Stopped))
     }
 

@@ -37,7 +37,7 @@ mod stats;
 mod timer_wheel;
 mod topic;
 
-pub use config::{DialectRules, Farewell, HubConfig, Keepalive, Limits, Probing};
+pub use config::{Compact, DialectRules, Farewell, HubConfig, Keepalive, Limits, Probing};
 pub use frame::{Class, Dialect, Frame};
 pub use hub::{AttachError, Hub, UpgradeError};
 pub use leases::{Acquired, Leases};

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::num::NonZeroU64;
 
 use crate::arena::{Arena, NIL};
-use crate::{Class, Frame};
+use crate::{Class, Compact, Frame};
 
 /// A waiting frame.
 pub(crate) struct Queued {
@@ -152,18 +152,18 @@ impl FrameStore {
         self.remove_where(list, keep_front, |_| true)
     }
 
-    /// Points `slices` at the stream spellings from the front on, the first `skip` bytes left out.
+    /// Points `slices` at what a stream writes from the front on, the first `skip` bytes left out.
     /// Says how many slices and bytes that are.
     pub(crate) fn gather<'a>(
         &'a self,
         list: FrameList,
-        skip: usize,
+        (skip, compact): (usize, Option<Compact>),
         slices: &mut [IoSlice<'a>],
     ) -> (usize, usize) {
         let (mut index, mut skip, mut used, mut bytes) = (list.head, skip, 0, 0);
         for slice in slices {
             let Some(node) = self.nodes.get(index) else { break };
-            let rest = node.queued.frame.stream().get(skip..).unwrap_or_default();
+            let rest = node.queued.frame.written(compact).get(skip..).unwrap_or_default();
             *slice = IoSlice::new(rest);
             skip = 0;
             used += 1;
@@ -214,7 +214,7 @@ mod tests {
         store.push(&mut list, queued("hello", Class::Durable));
         store.push(&mut list, queued("world", Class::Durable));
         let mut slices = [IoSlice::new(&[]); 8];
-        assert_eq!(store.gather(list, 2, &mut slices), (2, 8));
+        assert_eq!(store.gather(list, (2, None), &mut slices), (2, 8));
         assert_eq!((&*slices[0], &*slices[1]), (&b"llo"[..], &b"world"[..]));
     }
 }

@@ -33,8 +33,14 @@ impl fmt::Display for SessionId {
 /// How a session's frames leave.
 #[derive(Debug)]
 pub enum Link<S> {
-    /// The shard writes [`Frame::stream`] to the socket itself.
-    Stream(S),
+    /// The shard writes to the socket itself.
+    Stream {
+        /// Where to.
+        socket: S,
+        /// Whether the peer takes the compact form of [`Frame::stream`]
+        /// ([`crate::HubConfig::compact`]), as agreed when its connection began.
+        compact: bool,
+    },
     /// Frames wait until a poll is there; the answer carries [`Frame::packet`].
     Polling,
 }

@@ -10,8 +10,8 @@ use crate::config::{DialectRules, Keepalive};
 use crate::send_queue::{Amount, FrameList, FrameStore, Queued};
 use crate::topic::{TopicList, Topics};
 use crate::{
-    Class, Close, CloseEach, CloseReason, Dialect, DrainedReply, Frame, HubStats, Limits, Link,
-    NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, TimerKey,
+    Class, Close, CloseEach, CloseReason, Compact, Dialect, DrainedReply, Frame, HubStats, Limits,
+    Link, NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, TimerKey,
     TimerWheel, Topic, WritableList,
 };
 
@@ -30,7 +30,8 @@ use holding::Holds;
 
 /// A session as the shard keeps it.
 struct Session<S> {
-    link: Link<S>,
+    /// `None` while it polls.
+    socket: Option<S>,
     parked: Option<PollReply>,
     events: Arc<dyn SessionEvents>,
     pulse: Pulse,
@@ -51,10 +52,9 @@ struct Session<S> {
     phase: Phase,
     /// On the list of sessions to flush.
     dirty: bool,
-    /// The socket takes nothing; a waker is set.
-    blocked: bool,
-    /// All is sent and the socket's writing side shut.
-    shut: bool,
+    output: Output,
+    /// The peer takes compact frames.
+    compact: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,16 @@ enum Phase {
     Probed,
     /// Closed; until the next timer what is queued may still leave, and then the peer end its side.
     Closing,
+}
+
+/// The writing side of a session's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Open,
+    /// The socket takes nothing; a waker is set.
+    Blocked,
+    /// All is sent and the socket's writing side shut.
+    Shut,
 }
 
 struct Slot<S> {
@@ -83,6 +93,7 @@ pub struct Shard<S> {
     number: u16,
     limits: Limits,
     rules: Arc<[DialectRules]>,
+    compact: Option<Compact>,
     slots: Vec<Slot<S>>,
     vacant: Vec<u32>,
     live: usize,
@@ -107,18 +118,21 @@ pub struct Shard<S> {
 }
 
 impl<S: Socket> Shard<S> {
-    /// An empty shard. `rules` holds what it says on its own in dialect 0, 1, …; `total` counts the
-    /// sessions of all shards that it is given to, for [`Limits::sessions_max`].
+    /// An empty shard. `rules` holds what it says on its own in dialect 0, 1, …; `compact` is
+    /// [`crate::HubConfig::compact`]; `total` counts the sessions of all shards that it is given to,
+    /// for [`Limits::sessions_max`].
     pub fn new(
         number: u16,
         limits: Limits,
         rules: Arc<[DialectRules]>,
+        compact: Option<Compact>,
         total: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             number,
             limits,
             rules,
+            compact,
             slots: Vec::new(),
             vacant: Vec::new(),
             live: 0,
@@ -155,8 +169,13 @@ impl<S: Socket> Shard<S> {
             (self.slots.len() - 1) as u32
         });
         let Some(place) = self.slots.get_mut(slot as usize) else { return Err(new) };
+        let (socket, compact) = match new.link {
+            Link::Stream { socket, compact } => (Some(socket), compact),
+            Link::Polling => (None, false),
+        };
         place.session = Some(Session {
-            link: new.link,
+            socket,
+            compact,
             parked: None,
             events: new.events,
             pulse: new.pulse,
@@ -171,8 +190,7 @@ impl<S: Socket> Shard<S> {
             dialect: new.dialect,
             phase: Phase::Quiet,
             dirty: false,
-            blocked: false,
-            shut: false,
+            output: Output::Open,
         });
         let id = SessionId { shard: self.number, slot, generation: place.generation };
         self.live += 1;
@@ -191,7 +209,7 @@ impl<S: Socket> Shard<S> {
     /// session. If the session is unknown or does not poll, `reply` is dropped.
     pub fn poll(&mut self, id: SessionId, reply: PollReply) {
         let Some(session) = self.known(id) else { return };
-        if matches!(session.link, Link::Stream(_)) {
+        if session.socket.is_some() {
             return;
         }
         if session.parked.as_ref().is_some_and(|parked| !parked.is_closed()) {
@@ -202,21 +220,26 @@ impl<S: Socket> Shard<S> {
         self.mark_dirty(id.slot);
     }
 
-    /// Moves a polling session to a stream: what is queued leaves over the stream, in order; a
-    /// parked poll is answered with `noop`'s packet.
+    /// Moves a polling session to a stream, which may take compact frames: what is queued leaves
+    /// over it, in order; a parked poll is answered with `noop`'s packet.
     ///
     /// # Errors
     /// The socket, if the session is gone, closing or a stream already.
-    pub fn upgrade(&mut self, id: SessionId, socket: S, noop: &Frame) -> Result<(), S> {
+    pub fn upgrade(
+        &mut self,
+        id: SessionId,
+        (socket, compact): (S, bool),
+        noop: &Frame,
+    ) -> Result<(), S> {
         let Some(session) = self.open(id) else { return Err(socket) };
-        if matches!(session.link, Link::Stream(_)) {
+        if session.socket.is_some() {
             return Err(socket);
         }
         if let Some(reply) = session.parked.take() {
             // The poll may have been given up meanwhile; nothing is lost with a noop.
             drop(reply.send(crate::PollAnswer { packets: vec![noop.packet().clone()] }));
         }
-        session.link = Link::Stream(socket);
+        (session.socket, session.compact) = (Some(socket), compact);
         self.mark_dirty(id.slot);
         Ok(())
     }
@@ -273,7 +296,7 @@ impl<S: Socket> Shard<S> {
     fn mark_dirty(&mut self, slot: u32) {
         if let Some(session) = self.session(slot)
             && !session.dirty
-            && !session.shut
+            && session.output != Output::Shut
         {
             session.dirty = true;
             self.dirty.push_back(slot);

@@ -34,11 +34,11 @@ impl SessionEvents for Deaf {
 }
 
 fn shard_with(members: usize, topic: &Topic) -> Shard<Sink> {
-    let mut shard = Shard::new(0, Limits::default(), Arc::new([]), Arc::default());
+    let mut shard = Shard::new(0, Limits::default(), Arc::new([]), None, Arc::default());
     for member in 0..members {
         let new = NewSession {
             dialect: Dialect((member % 2) as u8),
-            link: Link::Stream(Sink),
+            link: Link::Stream { socket: Sink, compact: false },
             events: Arc::new(Deaf),
             pulse: Pulse::default(),
         };
@@ -116,13 +116,13 @@ fn a_session_in_four_topics_costs_less_than_600_bytes() {
         probing: Probing::Always,
     };
     let rules = DialectRules { keepalive: Some(keepalive), farewell: None };
-    let mut shard = Shard::new(0, Limits::default(), Arc::new([rules]), Arc::default());
+    let mut shard = Shard::new(0, Limits::default(), Arc::new([rules]), None, Arc::default());
     let events: Arc<dyn SessionEvents> = Arc::new(Deaf);
     let counted = allocation_counter::measure(|| {
         for member in 0..SESSIONS {
             let new = NewSession {
                 dialect: Dialect(0),
-                link: Link::Stream(Sink),
+                link: Link::Stream { socket: Sink, compact: false },
                 events: Arc::clone(&events),
                 pulse: Pulse::default(),
             };

@@ -72,7 +72,7 @@ impl Bench {
 
     async fn subscribed(&self, topic: &str) -> (SessionId, TcpStream, TcpSocket) {
         let (client, server) = self.pair().await;
-        let id = self.attach(Link::Stream(Arc::clone(&server))).await.unwrap();
+        let id = self.attach(stream(&server)).await.unwrap();
         self.hub.subscribe(id, Dialect(0), Topic::new(topic)).await;
         (id, client, server)
     }
@@ -93,6 +93,10 @@ impl Bench {
 
 fn two_shards() -> HubConfig {
     HubConfig { shards: 2, ..HubConfig::default() }
+}
+
+fn stream(server: &TcpSocket) -> Link<TcpSocket> {
+    Link::Stream { socket: Arc::clone(server), compact: false }
 }
 
 async fn read(client: &mut TcpStream, bytes: usize) -> Vec<u8> {
@@ -150,7 +154,7 @@ async fn a_history_far_above_the_bounds_is_replayed_to_a_reader_of_any_pace() {
 async fn many_topics_are_held_resumed_and_left_with_one_command_each() {
     let bench = Bench::new(HubConfig::default()).await;
     let (mut client, server) = bench.pair().await;
-    let id = bench.attach(Link::Stream(server)).await.unwrap();
+    let id = bench.attach(stream(&server)).await.unwrap();
     let dialect = Dialect(0);
     let topics = [Topic::new("a"), Topic::new("b")];
     bench.hub.start_pos(7).await;
@@ -245,7 +249,7 @@ async fn a_client_that_keeps_sending_gets_the_last_frame_and_an_end_without_rese
     let mut bench = Bench::new(HubConfig { limits, ..HubConfig::default() }).await;
     let (client, server) = bench.pair().await;
     let pulse = Pulse::default();
-    let id = bench.attach_with(Link::Stream(Arc::clone(&server)), pulse.clone()).await.unwrap();
+    let id = bench.attach_with(stream(&server), pulse.clone()).await.unwrap();
     let (mut input, mut output) = client.into_split();
     // Unread when the hub closes: this is what would turn an end into a reset.
     let mut sent = 65_536;
@@ -291,10 +295,10 @@ async fn a_session_moves_from_polling_to_a_stream() {
     bench.publish("room", 2, Bytes::from_static(b"<2>")).await;
     let (mut client, server) = bench.pair().await;
     let noop = Frame::packet_only(Bytes::from_static(b"6"));
-    bench.hub.upgrade(id, Arc::clone(&server), noop.clone()).await.unwrap();
+    bench.hub.upgrade(id, Arc::clone(&server), false, noop.clone()).await.unwrap();
     bench.publish("room", 3, Bytes::from_static(b"<3>")).await;
     assert_eq!(read(&mut client, 6).await, b"<2><3>");
-    let again = bench.hub.upgrade(id, server, noop).await;
+    let again = bench.hub.upgrade(id, server, false, noop).await;
     assert_eq!(again, Err(UpgradeError::NotPolling));
     let (reply, answer) = oneshot::channel();
     bench.hub.poll(id, reply).await;

@@ -23,27 +23,96 @@ const SOCKETS_MAX: usize = 128;
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
 pub(super) enum Command {
-    Attach { new: NewSession<TcpSocket>, reply: Reply<SessionId, AttachError> },
-    Send { id: SessionId, frame: Frame, class: Class },
-    WhenDrained { id: SessionId, reply: DrainedReply },
-    Subscribe { id: SessionId, dialect: Dialect, topic: Topic },
-    SubscribeMany { id: SessionId, dialect: Dialect, topics: Vec<Topic> },
-    StartPos { pos: u64 },
-    Hold { id: SessionId, dialect: Dialect, reply: oneshot::Sender<u64> },
-    Resume { id: SessionId, dialect: Dialect, after: Vec<(Topic, u64)> },
-    Unsubscribe { id: SessionId, dialect: Dialect, topics: Vec<Topic> },
-    UnsubscribeAll { id: SessionId, dialect: Dialect },
-    SubscribeMembers { of: Topic, topic: Topic },
-    UnsubscribeMembers { of: Topic, topic: Topic },
+    Attach {
+        new: NewSession<TcpSocket>,
+        reply: Reply<SessionId, AttachError>,
+    },
+    Send {
+        id: SessionId,
+        frame: Frame,
+        class: Class,
+    },
+    WhenDrained {
+        id: SessionId,
+        reply: DrainedReply,
+    },
+    Subscribe {
+        id: SessionId,
+        dialect: Dialect,
+        topic: Topic,
+    },
+    SubscribeMany {
+        id: SessionId,
+        dialect: Dialect,
+        topics: Vec<Topic>,
+    },
+    StartPos {
+        pos: u64,
+    },
+    Hold {
+        id: SessionId,
+        dialect: Dialect,
+        reply: oneshot::Sender<u64>,
+    },
+    Resume {
+        id: SessionId,
+        dialect: Dialect,
+        after: Vec<(Topic, u64)>,
+    },
+    Unsubscribe {
+        id: SessionId,
+        dialect: Dialect,
+        topics: Vec<Topic>,
+    },
+    UnsubscribeAll {
+        id: SessionId,
+        dialect: Dialect,
+    },
+    SubscribeMembers {
+        of: Topic,
+        topic: Topic,
+    },
+    UnsubscribeMembers {
+        of: Topic,
+        topic: Topic,
+    },
     Publish(Publication),
-    Poll { id: SessionId, reply: PollReply },
-    Upgrade { id: SessionId, socket: TcpSocket, noop: Frame, reply: Reply<(), UpgradeError> },
-    Close { id: SessionId, close: Close },
-    Detach { id: SessionId, reason: CloseReason },
-    CloseTopic { topic: Topic, close: CloseEach, except: Option<SessionId> },
-    AskToLeave { sessions_max: usize, reply: oneshot::Sender<usize> },
-    CloseSome { sessions_max: usize, close: CloseEach, reply: oneshot::Sender<usize> },
-    Members { topic: Topic, reply: oneshot::Sender<usize> },
+    Poll {
+        id: SessionId,
+        reply: PollReply,
+    },
+    Upgrade {
+        id: SessionId,
+        stream: (TcpSocket, bool),
+        noop: Frame,
+        reply: Reply<(), UpgradeError>,
+    },
+    Close {
+        id: SessionId,
+        close: Close,
+    },
+    Detach {
+        id: SessionId,
+        reason: CloseReason,
+    },
+    CloseTopic {
+        topic: Topic,
+        close: CloseEach,
+        except: Option<SessionId>,
+    },
+    AskToLeave {
+        sessions_max: usize,
+        reply: oneshot::Sender<usize>,
+    },
+    CloseSome {
+        sessions_max: usize,
+        close: CloseEach,
+        reply: oneshot::Sender<usize>,
+    },
+    Members {
+        topic: Topic,
+        reply: oneshot::Sender<usize>,
+    },
 }
 
 pub(super) async fn run(
@@ -128,8 +197,8 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         Command::UnsubscribeMembers { of, topic } => shard.unsubscribe_members(&of, &topic),
         Command::Publish(publication) => shard.publish(&publication),
         Command::Poll { id, reply } => shard.poll(id, reply),
-        Command::Upgrade { id, socket, noop, reply } => {
-            let done = shard.upgrade(id, socket, &noop).map_err(|_socket| UpgradeError::NotPolling);
+        Command::Upgrade { id, stream, noop, reply } => {
+            let done = shard.upgrade(id, stream, &noop).map_err(|_socket| UpgradeError::NotPolling);
             if reply.send(done).is_err() {
                 shard.detach(id, CloseReason::PeerGone);
             }

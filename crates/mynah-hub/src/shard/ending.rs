@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 
 use super::{
-    Amount, Class, Close, CloseEach, CloseReason, Link, Phase, Place, Queued, SessionId, Shard,
+    Amount, Class, Close, CloseEach, CloseReason, Output, Phase, Place, Queued, SessionId, Shard,
     Socket,
 };
 
@@ -122,9 +122,9 @@ impl<S: Socket> Shard<S> {
             return;
         }
         self.flush_session(slot);
-        let polling_in_vain = self.session(slot).is_some_and(|session| {
-            reason.gives_up_queue() && matches!(session.link, Link::Polling)
-        });
+        let polling_in_vain = self
+            .session(slot)
+            .is_some_and(|session| reason.gives_up_queue() && session.socket.is_none());
         if polling_in_vain {
             self.finish(slot);
         } else {
@@ -149,12 +149,12 @@ impl<S: Socket> Shard<S> {
     /// Everything is sent: a stream waits for its peer's end, a polling session is done.
     pub(super) fn sent_all(&mut self, slot: u32) {
         let Some(session) = self.session(slot) else { return };
-        match &session.link {
-            Link::Stream(socket) => {
+        match &session.socket {
+            Some(socket) => {
                 socket.shutdown(Shutdown::Write);
-                session.shut = true;
+                session.output = Output::Shut;
             }
-            Link::Polling => self.finish(slot),
+            None => self.finish(slot),
         }
     }
 
@@ -171,7 +171,7 @@ impl<S: Socket> Shard<S> {
         if let Some(key) = session.timer {
             self.wheel.cancel(key);
         }
-        if let Link::Stream(socket) = &session.link {
+        if let Some(socket) = &session.socket {
             socket.shutdown(Shutdown::Both);
         }
         if let Some(reply) = session.parked {

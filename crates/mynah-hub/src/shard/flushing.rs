@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IoSlice};
 
 use bytes::Bytes;
 
-use super::{Class, CloseReason, Link, NIL, Phase, Shard, Socket};
+use super::{Class, CloseReason, NIL, Output, Phase, Shard, Socket};
 use crate::PollAnswer;
 
 /// Frames in one `writev`.
@@ -47,7 +47,9 @@ impl<S: Socket> Shard<S> {
             if place.generation == generation
                 && let Some(session) = place.session.as_mut()
             {
-                session.blocked = false;
+                if session.output == Output::Blocked {
+                    session.output = Output::Open;
+                }
                 self.mark_dirty(slot);
             }
         }
@@ -63,21 +65,22 @@ impl<S: Socket> Shard<S> {
     /// once.
     pub(super) fn flush_session(&mut self, slot: u32) {
         let Some(session) = self.session(slot) else { return };
-        match session.link {
-            Link::Polling => self.answer_poll(slot),
-            Link::Stream(_) => self.write_queue(slot),
+        match session.socket {
+            None => self.answer_poll(slot),
+            Some(_) => self.write_queue(slot),
         }
         self.tell_drained(slot);
-        if self
-            .session(slot)
-            .is_some_and(|s| s.phase == Phase::Closing && s.queue.is_empty() && !s.shut)
-        {
+        if self.session(slot).is_some_and(|session| {
+            session.phase == Phase::Closing
+                && session.queue.is_empty()
+                && session.output != Output::Shut
+        }) {
             self.sent_all(slot);
         }
     }
 
     fn write_queue(&mut self, slot: u32) {
-        while self.session(slot).is_some_and(|s| !s.blocked && !s.queue.is_empty()) {
+        while self.session(slot).is_some_and(|s| s.output == Output::Open && !s.queue.is_empty()) {
             match self.write_once(slot) {
                 Wrote::All => return,
                 Wrote::Some => {}
@@ -95,10 +98,11 @@ impl<S: Socket> Shard<S> {
         else {
             return Wrote::All;
         };
-        let Link::Stream(socket) = &session.link else { return Wrote::All };
+        let Some(socket) = &session.socket else { return Wrote::All };
+        let compact = self.compact.filter(|_| session.compact);
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let (used, bytes) =
-            self.frames.gather(session.queue, session.written as usize, &mut slices);
+        let from = (session.written as usize, compact);
+        let (used, bytes) = self.frames.gather(session.queue, from, &mut slices);
         let mut taken = 0;
         if bytes > 0 {
             self.stats.write_calls += 1;
@@ -124,10 +128,11 @@ impl<S: Socket> Shard<S> {
         else {
             return;
         };
+        let compact = self.compact.filter(|_| session.compact);
         let mut bytes = bytes + session.written as usize;
         session.written = 0;
         while let Some(front) = self.frames.front(session.queue) {
-            let len = front.frame.stream().len();
+            let len = front.frame.written(compact).len();
             if len > bytes {
                 session.written = bytes as u32;
                 break;
@@ -143,10 +148,10 @@ impl<S: Socket> Shard<S> {
     fn wait_writable(&mut self, slot: u32) {
         let Some(place) = self.slots.get_mut(slot as usize) else { return };
         let Some(session) = place.session.as_mut() else { return };
-        let Link::Stream(socket) = &session.link else { return };
+        let Some(socket) = &session.socket else { return };
         let waker = self.writable.waker(slot, place.generation);
         // Even if the socket has room again, it waits for its next turn: others come first.
-        session.blocked = true;
+        session.output = Output::Blocked;
         if socket.writable(&waker) {
             waker.wake();
         }

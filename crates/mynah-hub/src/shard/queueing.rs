@@ -1,6 +1,6 @@
 //! Putting a frame on a session's queue, and what happens when it does not fit.
 
-use super::{Amount, Class, CloseReason, Link, Phase, Queued, Session, Shard, Socket};
+use super::{Amount, Class, CloseReason, Output, Phase, Queued, Session, Shard, Socket};
 
 impl<S: Socket> Session<S> {
     /// Whether one more frame keeps to the bounds. A frame always fits in an empty queue.
@@ -11,9 +11,9 @@ impl<S: Socket> Session<S> {
     }
 
     pub(super) fn speaks(&self, frame: &crate::Frame) -> bool {
-        match self.link {
-            Link::Stream(_) => !frame.stream().is_empty(),
-            Link::Polling => !frame.packet().is_empty(),
+        match self.socket {
+            Some(_) => !frame.stream().is_empty(),
+            None => !frame.packet().is_empty(),
         }
     }
 }
@@ -43,7 +43,7 @@ impl<S: Socket> Shard<S> {
         session.waiting.add(more);
         self.frames.push(&mut session.queue, queued);
         // A blocked socket is flushed when it reports itself writable.
-        if !session.dirty && !session.blocked {
+        if !session.dirty && session.output == Output::Open {
             session.dirty = true;
             self.dirty.push_back(slot);
         }

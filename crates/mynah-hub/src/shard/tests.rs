@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod bounds;
+mod compact;
 mod holding;
 mod keepalive;
 mod leaving;
@@ -136,7 +137,10 @@ struct House {
 
 impl House {
     fn new(limits: Limits, rules: DialectRules) -> Self {
-        Self { shard: Shard::new(0, limits, [rules].into(), Arc::default()), ends: Arc::default() }
+        Self {
+            shard: Shard::new(0, limits, [rules].into(), None, Arc::default()),
+            ends: Arc::default(),
+        }
     }
 
     fn plain() -> Self {
@@ -151,7 +155,7 @@ impl House {
 
     fn stream(&mut self, room: usize) -> (SessionId, FakeSocket) {
         let socket = FakeSocket::new(room);
-        (self.attach(Link::Stream(socket.clone()), Pulse::default()), socket)
+        (self.attach(stream(&socket), Pulse::default()), socket)
     }
 
     fn polling(&mut self) -> SessionId {
@@ -217,6 +221,10 @@ impl House {
     fn stats(&self) -> HubStats {
         self.shard.stats()
     }
+}
+
+fn stream(socket: &FakeSocket) -> Link<FakeSocket> {
+    Link::Stream { socket: socket.clone(), compact: false }
 }
 
 /// Stream `<text>`, packet `text`.

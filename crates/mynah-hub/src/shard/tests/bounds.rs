@@ -170,7 +170,7 @@ fn one_frame_above_the_bound_still_passes_an_empty_queue() {
 fn close_sends_what_waits_and_the_last_frame_then_shuts_the_writing_side_once() {
     let mut house = House::plain();
     let (socket, pulse) = (FakeSocket::new(ALL), Pulse::default());
-    let id = house.attach(Link::Stream(socket.clone()), pulse.clone());
+    let id = house.attach(stream(&socket), pulse.clone());
     house.shard.subscribe(id, Dialect(0), &Topic::new("room"));
     house.publish("room", Some(1), "1");
     assert!(!pulse.is_over());
@@ -368,7 +368,7 @@ fn a_drain_ends_some_at_a_time_each_in_its_dialect() {
             let socket = FakeSocket::new(ALL);
             let events: Arc<Ends> = Arc::default();
             let pulse = Pulse::default();
-            let link = Link::Stream(socket.clone());
+            let link = stream(&socket);
             let new = NewSession { dialect: Dialect(number), link, events, pulse };
             assert!(house.shard.attach(new).is_ok());
             socket

@@ -26,7 +26,7 @@ fn at(house: &mut House, now: u64) {
 fn a_peer_that_answers_is_probed_every_interval() {
     let mut house = House::new(Limits::default(), rules(Probing::Always, 0));
     let (socket, pulse) = (FakeSocket::new(ALL), Pulse::default());
-    house.attach(Link::Stream(socket.clone()), pulse.clone());
+    house.attach(stream(&socket), pulse.clone());
     // Only what is heard after a probe answers it.
     pulse.beat();
     for (now, probes) in
@@ -82,7 +82,7 @@ fn the_probe_answers_a_parked_poll() {
 fn a_busy_peer_is_not_probed_when_only_quiet_ones_are() {
     let mut house = House::new(Limits::default(), rules(Probing::WhenQuiet, 0));
     let (socket, pulse) = (FakeSocket::new(ALL), Pulse::default());
-    house.attach(Link::Stream(socket.clone()), pulse.clone());
+    house.attach(stream(&socket), pulse.clone());
     for now in [100, 400, 700] {
         pulse.beat();
         at(&mut house, now);

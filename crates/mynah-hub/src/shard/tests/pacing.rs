@@ -89,7 +89,7 @@ fn a_session_that_moves_to_a_stream_is_drained_there() {
     let id = house.polling();
     send_five(&mut house, id);
     let mut answer = house.drained(id);
-    assert!(house.shard.upgrade(id, FakeSocket::new(usize::MAX), &frame("6")).is_ok());
+    assert!(house.shard.upgrade(id, (FakeSocket::new(usize::MAX), false), &frame("6")).is_ok());
     house.flush();
     assert_eq!(answer.try_recv(), Ok(()));
 }

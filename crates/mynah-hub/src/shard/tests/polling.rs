@@ -102,7 +102,7 @@ fn an_upgrade_keeps_the_order_and_ends_the_parked_poll() {
     let mut parked = house.poll(id);
     let socket = FakeSocket::new(usize::MAX);
     let noop = Frame::packet_only(Bytes::from_static(b"6"));
-    assert!(house.shard.upgrade(id, socket.clone(), &noop).is_ok());
+    assert!(house.shard.upgrade(id, (socket.clone(), false), &noop).is_ok());
     house.publish("room", Some(1), "1");
     house.flush();
     assert_eq!(packets(&mut parked), ["6"]);
@@ -117,12 +117,15 @@ fn what_was_queued_for_polling_leaves_over_the_stream_except_bare_packets() {
     house.shard.send(id, Frame::packet_only(Bytes::from_static(b"6")), Class::Durable);
     house.send(id, "b");
     let socket = FakeSocket::new(usize::MAX);
-    assert!(house.shard.upgrade(id, socket.clone(), &frame("6")).is_ok());
+    assert!(house.shard.upgrade(id, (socket.clone(), false), &frame("6")).is_ok());
     house.send(id, "c");
     house.flush();
     assert_eq!(socket.text(), "<a><b><c>");
     assert_eq!(house.stats().queued_frames, 0);
-    assert!(house.shard.upgrade(id, FakeSocket::new(0), &frame("6")).is_err(), "a stream already");
+    assert!(
+        house.shard.upgrade(id, (FakeSocket::new(0), false), &frame("6")).is_err(),
+        "a stream already"
+    );
     let mut late = house.poll(id);
     assert_eq!(late.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     house.send(id, "d");

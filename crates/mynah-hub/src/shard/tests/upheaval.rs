@@ -63,7 +63,7 @@ impl Life {
             self.live.push((id, None, pulse));
         } else {
             let socket = FakeSocket::new(self.dice.roll(500) as usize);
-            let id = self.house.attach(Link::Stream(socket.clone()), pulse.clone());
+            let id = self.house.attach(stream(&socket), pulse.clone());
             self.sockets.push(socket.clone());
             self.live.push((id, Some(socket), pulse));
         }
@@ -124,7 +124,7 @@ impl Life {
             }
             21 => {
                 let socket = FakeSocket::new(200);
-                if shard.upgrade(id, socket.clone(), &frame("6")).is_ok() {
+                if shard.upgrade(id, (socket.clone(), false), &frame("6")).is_ok() {
                     self.sockets.push(socket.clone());
                     self.live[which].1 = Some(socket);
                 }
