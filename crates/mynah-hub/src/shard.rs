@@ -46,8 +46,8 @@ struct Session<S> {
     written: u32,
     topics: TopicList,
     timer: Option<TimerKey>,
-    /// When silence is too long, with [`crate::Probing::ByPeer`].
-    patience: u64,
+    /// How often in a row the peer was not heard, with [`crate::Probing::ByPeer`].
+    missed: u8,
     dialect: Dialect,
     phase: Phase,
     /// On the list of sessions to flush.
@@ -186,7 +186,7 @@ impl<S: Socket> Shard<S> {
             written: 0,
             topics: TopicList::EMPTY,
             timer: None,
-            patience: 0,
+            missed: 0,
             dialect: new.dialect,
             phase: Phase::Quiet,
             dirty: false,

@@ -6,11 +6,12 @@ use crate::{Keepalive, Probing};
 /// Steps into which [`crate::Keepalive::spread`] is divided.
 const SPREAD_STEPS: u64 = 64;
 /// How often a peer that probes us is looked at before its silence is too long.
-const LOOKS: u64 = 16;
+const LOOKS: u8 = 16;
 
-/// The silence that is too long for a peer that probes us.
-fn silence(keepalive: &Keepalive) -> u64 {
-    (keepalive.interval + keepalive.timeout).as_millis() as u64
+/// Time from one look at a peer that probes us to the next.
+fn look(keepalive: &Keepalive) -> u64 {
+    let silence = (keepalive.interval + keepalive.timeout).as_millis() as u64;
+    silence.div_ceil(u64::from(LOOKS))
 }
 
 impl<S: Socket> Shard<S> {
@@ -38,13 +39,11 @@ impl<S: Socket> Shard<S> {
         let spread = keepalive.spread.as_millis() as u64;
         // Neighbouring slots lie far apart: 37 is prime to the number of steps.
         let share = spread * (u64::from(slot) * 37 % SPREAD_STEPS) / SPREAD_STEPS;
-        let silence = silence(keepalive);
-        let (now, by_peer) = (self.now, keepalive.probing == Probing::ByPeer);
-        let first = if by_peer { silence / LOOKS } else { keepalive.interval.as_millis() as u64 };
-        if let Some(session) = self.session(slot) {
-            session.patience = now + silence;
-        }
-        self.set_timer(slot, now + first + share);
+        let first = match keepalive.probing {
+            Probing::ByPeer => look(keepalive),
+            Probing::Always | Probing::WhenQuiet => keepalive.interval.as_millis() as u64,
+        };
+        self.set_timer(slot, self.now + first + share);
     }
 
     fn set_timer(&mut self, slot: u32, deadline: u64) {
@@ -65,8 +64,8 @@ impl<S: Socket> Shard<S> {
         }
         let Some(keepalive) = self.keepalive(dialect) else { return };
         if keepalive.probing == Probing::ByPeer {
-            let silence = silence(keepalive);
-            self.look(slot, silence);
+            let next = self.now + look(keepalive);
+            self.look(slot, next);
             return;
         }
         let interval = keepalive.interval.as_millis() as u64;
@@ -97,15 +96,11 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Looks whether a peer that probes us was heard.
-    fn look(&mut self, slot: u32, silence: u64) {
-        let now = self.now;
+    fn look(&mut self, slot: u32, next: u64) {
         let Some(session) = self.session(slot) else { return };
-        if session.pulse.take() {
-            session.patience = now + silence;
-        }
-        let patience = session.patience;
-        if now < patience {
-            self.set_timer(slot, patience.min(now + silence / LOOKS));
+        session.missed = if session.pulse.take() { 0 } else { session.missed + 1 };
+        if session.missed < LOOKS {
+            self.set_timer(slot, next);
         } else {
             self.end(slot, CloseReason::PingTimeout);
         }

@@ -125,16 +125,17 @@ fn a_peer_that_probes_us_is_closed_one_interval_and_timeout_after_it_was_heard()
     let mut house = House::new(Limits::default(), rules(Probing::ByPeer, 0));
     let (silent, socket) = house.stream(ALL);
     let (other, pulse) = (FakeSocket::new(ALL), Pulse::default());
-    let other_id = house.attach(Link::Stream(other.clone()), pulse.clone());
-    for now in (0..=1_500).step_by(10) {
+    let other_id = house.attach(stream(&other), pulse.clone());
+    for now in (0..=1_500).step_by(4) {
         at(&mut house, now);
         if now <= 900 {
             pulse.beat();
         }
         match now {
-            500 => assert_eq!(house.ends(), closed(silent, CloseReason::PingTimeout)),
-            // Heard last at 900 ms; a look is due every 31 ms.
-            1_390 => assert_eq!(house.stats().closed_ping_timeout, 1),
+            520 => assert_eq!(house.ends(), closed(silent, CloseReason::PingTimeout)),
+            500 => assert_eq!(house.ends(), [], "at most a sixteenth later"),
+            // Heard last at 900 ms; a look is due every 32 ms.
+            1_388 => assert_eq!(house.stats().closed_ping_timeout, 1),
             1_440 => assert_eq!(house.stats().closed_ping_timeout, 2),
             _ => {}
         }
