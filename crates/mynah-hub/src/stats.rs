@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::CloseReason;
+
 macro_rules! stats {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a hub holds and did, summed over its shards. Gauges say so; the rest only grow.
@@ -65,12 +67,40 @@ stats! {
     dropped_duplicates,
     /// Commands for sessions that were gone.
     stale_commands,
-    /// Sessions ended, all reasons.
+    /// Sessions ended, all reasons: the sum of those that follow.
     closed,
-    /// Sessions ended for [`crate::CloseReason::SlowConsumer`].
+    /// Sessions ended for [`CloseReason::SlowConsumer`].
     closed_slow,
-    /// Sessions ended for [`crate::CloseReason::PingTimeout`].
+    /// Sessions ended for [`CloseReason::PingTimeout`].
     closed_ping_timeout,
+    /// Sessions ended for [`CloseReason::PollOverlap`].
+    closed_poll_overlap,
+    /// Sessions ended for [`CloseReason::LinkFailed`].
+    closed_link_failed,
+    /// Sessions ended for [`CloseReason::TooManySubscriptions`].
+    closed_too_many_subscriptions,
+    /// Sessions ended for [`CloseReason::PeerGone`].
+    closed_peer_gone,
+    /// Sessions ended for [`CloseReason::HubStopped`].
+    closed_hub_stopped,
+    /// Sessions ended for a reason of the caller, [`CloseReason::Named`].
+    closed_named,
     /// Keepalive probes sent.
     probes,
+}
+
+impl HubStats {
+    pub(crate) fn count_close(&mut self, reason: CloseReason) {
+        self.closed += 1;
+        *match reason {
+            CloseReason::SlowConsumer => &mut self.closed_slow,
+            CloseReason::PingTimeout => &mut self.closed_ping_timeout,
+            CloseReason::PollOverlap => &mut self.closed_poll_overlap,
+            CloseReason::LinkFailed => &mut self.closed_link_failed,
+            CloseReason::TooManySubscriptions => &mut self.closed_too_many_subscriptions,
+            CloseReason::PeerGone => &mut self.closed_peer_gone,
+            CloseReason::HubStopped => &mut self.closed_hub_stopped,
+            CloseReason::Named(_) => &mut self.closed_named,
+        } += 1;
+    }
 }

@@ -113,9 +113,7 @@ impl<S: Socket> Shard<S> {
         if let Some(frame) = last {
             self.push_last(slot, frame);
         }
-        self.stats.closed += 1;
-        self.stats.closed_slow += u64::from(reason == CloseReason::SlowConsumer);
-        self.stats.closed_ping_timeout += u64::from(reason == CloseReason::PingTimeout);
+        self.stats.count_close(reason);
         events.closed(id, reason);
         if reason.link_is_gone() {
             self.finish(slot);

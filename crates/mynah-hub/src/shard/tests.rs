@@ -16,6 +16,7 @@ use crate::{
     SessionEvents, SessionId, Shard, Socket, Topic,
 };
 
+mod backpressure;
 mod bounds;
 mod compact;
 mod holding;

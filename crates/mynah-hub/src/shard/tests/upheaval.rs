@@ -184,6 +184,13 @@ fn nothing_leaks_and_every_end_is_told_once() {
         let left = (stats.sessions, stats.topics, stats.subscriptions, stats.queued_frames);
         assert_eq!((left, stats.queued_bytes), ((0, 0, 0, 0), 0), "seed {seed}");
         assert_eq!((stats.kept_frames, stats.kept_bytes), (0, 0), "seed {seed}");
+        let causes = stats.closed_slow
+            + stats.closed_ping_timeout
+            + stats.closed_link_failed
+            + stats.closed_poll_overlap
+            + stats.closed_peer_gone
+            + stats.closed_named;
+        assert_eq!((causes, stats.closed), (life.begun as u64, life.begun as u64));
         assert_eq!(life.house.shard.next_deadline(), None);
         let mut told: HashMap<SessionId, Vec<bool>> = HashMap::new();
         for (id, reason) in life.house.ends() {
