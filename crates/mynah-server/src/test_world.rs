@@ -1,20 +1,13 @@
 //! A house on stores that live in memory, for tests of the doors.
 
-mod accounts;
-mod chat;
-
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use mynah_domain::account::{Accounts, SessionRules, User};
+use mynah_domain::Timestamp;
+use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
-use mynah_domain::event::Event;
-use mynah_domain::message::Message;
-use mynah_domain::ports::{Clock, IdSource, StoreError};
-use mynah_domain::room::{Membership, Room};
-use mynah_domain::{SessionFamily, Timestamp, UserId};
+use mynah_domain::ports::{Commit, CommitListener};
 use mynah_hub::{Hub, HubConfig};
-use parking_lot::Mutex;
+use mynah_testkit::{CountingIds, ManualClock, MemoryStore};
 use tokio::sync::watch;
 
 use crate::dialects::Dialects;
@@ -32,107 +25,75 @@ pub(crate) const SECRET: &[u8] = b"a secret of at least 32 bytes, for tests";
 /// 2026-11-21T10:00:00.000Z
 pub(crate) const NOW: i64 = 1_795_255_200_000;
 
-/// Everything stored, and how the store fails if it should.
-#[derive(Default)]
-pub(crate) struct Stored {
-    pub(crate) users: Vec<(User, Option<String>)>,
-    pub(crate) sign_ins: Vec<SignIn>,
-    pub(crate) rooms: Vec<Room>,
-    pub(crate) members: Vec<Membership>,
-    pub(crate) messages: Vec<Message>,
-    pub(crate) events: Vec<Event>,
-    pub(crate) fails: Option<StoreError>,
-    pub(crate) reads: u64,
-}
+/// Tells where the log ends, as the dispatcher does.
+struct Head(watch::Sender<u64>);
 
-pub(crate) struct SignIn {
-    pub(crate) family: SessionFamily,
-    pub(crate) user: UserId,
-    pub(crate) alive: bool,
-    pub(crate) fingerprints: Vec<String>,
+impl CommitListener for Head {
+    fn committed(&self, mut commit: Commit) {
+        if let Some(last) = commit.take_events().last() {
+            self.0.send_replace(last.pos);
+        }
+    }
 }
 
 /// The stores and sources.
 pub(crate) struct World {
-    pub(crate) stored: Mutex<Stored>,
-    pub(crate) now: AtomicI64,
-    ids: AtomicU64,
-    pub(crate) head: watch::Sender<u64>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    ids: Arc<CountingIds>,
+    head: watch::Receiver<u64>,
 }
 
 impl World {
     pub(crate) fn new() -> Arc<Self> {
+        let (head, heads) = watch::channel(0);
         Arc::new(Self {
-            stored: Mutex::default(),
-            now: AtomicI64::new(NOW),
-            ids: AtomicU64::new(0),
-            head: watch::Sender::new(0),
+            store: MemoryStore::new(Arc::new(Head(head))),
+            clock: Arc::new(ManualClock::at(Timestamp(NOW))),
+            ids: Arc::default(),
+            head: heads,
         })
     }
 
-    pub(crate) fn house(self: &Arc<Self>) -> House {
+    pub(crate) fn house(&self) -> House {
         let rules = PasswordRules { memory_kib: 64, passes: 1, threads: 2, queue_max: 64 };
         let accounts = Accounts::new(
-            Arc::clone(self) as _,
+            Arc::clone(&self.store) as _,
             Arc::new(PasswordPool::new(rules).unwrap()),
-            Arc::clone(self) as _,
-            Arc::clone(self) as _,
+            Arc::clone(&self.clock) as _,
+            Arc::clone(&self.ids) as _,
             SessionRules::default(),
         );
         let ports = ChatPorts {
-            rooms: Arc::clone(self) as _,
-            messages: Arc::clone(self) as _,
-            journal: Arc::clone(self) as _,
-            clock: Arc::clone(self) as _,
-            ids: Arc::clone(self) as _,
+            rooms: Arc::clone(&self.store) as _,
+            messages: Arc::clone(&self.store) as _,
+            journal: Arc::clone(&self.store) as _,
+            clock: Arc::clone(&self.clock) as _,
+            ids: Arc::clone(&self.ids) as _,
         };
         let chat = Chat::new(ports, ChatLimits::default());
         let hub = Hub::new(HubConfig::default());
         let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
         let sockets = Sockets::new(hub.clone(), Arc::clone(&dialects));
         House {
-            live: Live::start(hub, dialects, chat.clone(), Arc::clone(self) as _),
+            live: Live::start(hub, dialects, chat.clone(), Arc::clone(&self.clock) as _),
             sockets,
             chat,
             identity: Arc::new(self.identity(accounts.clone(), false)),
             accounts,
             metrics: Arc::new(Metrics::new()),
             limits: Arc::new(RateLimits::off()),
-            health: Arc::new(Health::new(Arc::clone(self) as _)),
-            head: self.head.subscribe(),
+            health: Arc::new(Health::new(Arc::clone(&self.store) as _)),
+            head: self.head.clone(),
         }
     }
 
-    pub(crate) fn identity(self: &Arc<Self>, accounts: Accounts, provision: bool) -> Identity {
+    pub(crate) fn identity(&self, accounts: Accounts, provision: bool) -> Identity {
         let rules = IdentityRules {
             secret: Secret::new(SECRET),
             access_ttl_s: 900,
             provision_unknown_users: provision,
         };
-        Identity::new(&rules, accounts, Arc::clone(self) as _)
-    }
-
-    pub(crate) fn pass(&self, ms: i64) {
-        self.now.fetch_add(ms, Ordering::Relaxed);
-    }
-}
-
-impl Clock for World {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.now.load(Ordering::Relaxed))
-    }
-}
-
-impl IdSource for World {
-    fn id(&self, _now: Timestamp) -> String {
-        format!("id-{}", self.ids.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn secret(&self) -> String {
-        format!("secret-{}", self.ids.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn fingerprint(&self, secret: &str) -> String {
-        format!("fingerprint of {secret}")
+        Identity::new(&rules, accounts, Arc::clone(&self.clock) as _)
     }
 }

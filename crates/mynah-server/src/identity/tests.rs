@@ -1,5 +1,3 @@
-use std::sync::atomic::Ordering;
-
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,9 +44,9 @@ async fn a_token_of_ours_names_its_user_until_it_ends() {
     assert_eq!(identified.profile.name, "Ada");
     assert_eq!(identified.family.as_ref(), Some(&signed_in.family));
     assert_eq!(identified.expires_at, Timestamp(NOW + 900_000));
-    world.pass(904_999);
+    world.clock.advance_ms(904_999);
     assert!(identity.verify(&tokens.access).await.is_ok());
-    world.pass(1);
+    world.clock.advance_ms(1);
     assert_eq!(identity.verify(&tokens.access).await, Err(IdentityError::Expired));
 }
 
@@ -59,11 +57,11 @@ async fn a_storm_of_reconnects_asks_the_store_once_per_user() {
     let access = identity.issue(&signed_in).unwrap().access;
     // A process that did not issue the token itself, e.g. after a restart.
     let identity = world.identity(world.house().accounts, false);
-    let before = world.stored.lock().reads;
+    let before = world.store.calls();
     for _ in 0..100 {
         identity.verify(&access).await.unwrap();
     }
-    assert_eq!(world.stored.lock().reads - before, 2, "one for the sign-in, one for the user");
+    assert_eq!(world.store.calls() - before, 2, "one for the sign-in, one for the user");
 }
 
 #[tokio::test]
@@ -83,7 +81,7 @@ async fn a_failing_store_is_no_reason_to_call_a_token_wrong() {
     let (identity, signed_in) = ada(&world).await;
     let access = identity.issue(&signed_in).unwrap().access;
     let identity = world.identity(world.house().accounts, false);
-    world.stored.lock().fails = Some(mynah_domain::ports::StoreError::Overloaded);
+    world.store.fail(mynah_domain::ports::StoreError::Overloaded);
     assert_eq!(identity.verify(&access).await, Err(IdentityError::Unavailable));
 }
 
@@ -254,8 +252,8 @@ async fn small_clock_differences_are_tolerated() {
     let world = World::new();
     let (identity, signed_in) = ada(&world).await;
     let access = identity.issue(&signed_in).unwrap().access;
-    world.now.store(NOW - 60_000, Ordering::Relaxed);
+    world.clock.set(Timestamp(NOW - 60_000));
     assert!(identity.verify(&access).await.is_ok());
-    world.now.store(NOW - 61_000, Ordering::Relaxed);
+    world.clock.set(Timestamp(NOW - 61_000));
     assert_eq!(identity.verify(&access).await, Err(IdentityError::Malformed));
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mynah_domain::account::NewAccount;
 use mynah_domain::message::ReadCursor;
 use mynah_domain::permission::Actor;
+use mynah_domain::ports::{AccountStore, RoomStore};
 use mynah_domain::presence::{ANNOUNCED_ROOM_MEMBERS_MAX, PresenceStatus};
-use mynah_domain::room::{MemberState, Membership, Profile, Role, Room, RoomKind, Visibility};
+use mynah_domain::room::{NewRoom, Profile, Role, RoomKind, Visibility};
 use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
 use mynah_hub::{
     Class, CloseReason, Dialect, Frame, Hub, HubConfig, Link, NewSession, Pulse, SessionEvents,
@@ -53,16 +55,19 @@ impl House {
         let speaking = dialects.speak(native, "/", wire).unwrap();
         let dialect = speaking.dialect();
         let chat = world.house().chat;
-        let live = Live::start(hub.clone(), dialects, chat, Arc::clone(&world) as _);
+        let live = Live::start(hub.clone(), dialects, chat, Arc::clone(&world.clock) as _);
         Self { world, hub, live, dialect, _speaking: speaking }
     }
 
     /// A room of ann and many others.
-    fn room(&self, id: &str, member_count: u64) -> RoomId {
+    async fn room(&self, id: &str, member_count: u64) -> RoomId {
         let id = RoomId::parse(id).unwrap();
-        let at = Timestamp(NOW);
-        let mut stored = self.world.stored.lock();
-        stored.rooms.push(Room {
+        let others = (1..member_count).map(|n| UserId::trusted(format!("other {n}")));
+        let people: Vec<UserId> = std::iter::once(ann()).chain(others).collect();
+        for user in &people {
+            self.known(user).await;
+        }
+        let new = NewRoom {
             id: id.clone(),
             tenant: TenantId::single(),
             kind: RoomKind::Channel,
@@ -70,24 +75,28 @@ impl House {
             name: None,
             topic: None,
             created_by: ann(),
-            member_count,
-            last_seq: 0,
-            last_number: 0,
-            created_at: at,
-            updated_at: at,
-            deleted_at: None,
-        });
-        stored.members.push(Membership {
-            room: id.clone(),
-            user: ann(),
-            state: MemberState::Joined,
-            role: Role::Member,
-            joined_at: at,
-            last_read_seq: 0,
-            last_read_number: 0,
-            last_read_at: None,
-        });
+            members: people[1..].to_vec(),
+            at: Timestamp(NOW),
+        };
+        self.world.store.create_room(new).await.unwrap();
         id
+    }
+
+    /// Makes an account, if there is none.
+    async fn known(&self, user: &UserId) {
+        let store = &self.world.store;
+        if store.user(&TenantId::single(), user).await.unwrap().is_none() {
+            let new = NewAccount {
+                id: user.clone(),
+                tenant: TenantId::single(),
+                username: user.to_string(),
+                email: None,
+                name: user.to_string(),
+                password_hash: None,
+                at: Timestamp(NOW),
+            };
+            store.create_account(new).await.unwrap();
+        }
     }
 
     async fn hears(&self, topic: Topic) -> SessionId {
@@ -132,8 +141,8 @@ impl House {
 #[tokio::test]
 async fn receipts_of_large_rooms_reach_only_the_readers_own_sockets() {
     let house = House::new();
-    let small = house.room("small", ANNOUNCED_ROOM_MEMBERS_MAX);
-    let large = house.room("large", ANNOUNCED_ROOM_MEMBERS_MAX + 1);
+    let small = house.room("small", ANNOUNCED_ROOM_MEMBERS_MAX).await;
+    let large = house.room("large", ANNOUNCED_ROOM_MEMBERS_MAX + 1).await;
     let in_small = house.hears(topics::room(&small)).await;
     let in_large = house.hears(topics::room(&large)).await;
     let own = house.hears(everywhere()).await;
@@ -148,8 +157,8 @@ async fn receipts_of_large_rooms_reach_only_the_readers_own_sockets() {
 #[tokio::test]
 async fn typing_is_not_shown_in_very_large_rooms() {
     let house = House::new();
-    let small = house.room("small", TYPING_ROOM_MEMBERS_MAX);
-    let large = house.room("large", TYPING_ROOM_MEMBERS_MAX + 1);
+    let small = house.room("small", TYPING_ROOM_MEMBERS_MAX).await;
+    let large = house.room("large", TYPING_ROOM_MEMBERS_MAX + 1).await;
     let in_small = house.hears(topics::room(&small)).await;
     let in_large = house.hears(topics::room(&large)).await;
     let who = Arc::new(Profile { id: ann(), username: "ann".to_owned(), name: "Ann".to_owned() });
@@ -164,12 +173,12 @@ async fn typing_is_not_shown_in_very_large_rooms() {
 #[tokio::test]
 async fn a_late_announcement_of_what_has_changed_is_not_made() {
     let house = House::new();
-    let room = house.room("room", 2);
-    let rooms = || Some(vec![Arc::new(house.world.stored.lock().rooms[0].clone())]);
+    let room = house.room("room", 2).await;
+    let rooms = Some(house.world.store.joined_rooms(&House::actor()).await.unwrap());
     let hears = house.hears(topics::room(&room)).await;
-    house.live.came(&House::actor(), None);
+    house.live.came(&House::actor(), Some(Vec::new()));
     for status in [PresenceStatus::Offline, PresenceStatus::Online] {
-        let announcement = Announcement { actor: House::actor(), status, rooms: rooms() };
+        let announcement = Announcement { actor: House::actor(), status, rooms: rooms.clone() };
         house.live.announce_presence(announcement).await;
     }
     let heard = house.heard(hears).await;

@@ -1,3 +1,5 @@
+use mynah_domain::account::SessionRules;
+
 use super::*;
 use crate::rate::RateLimits;
 
@@ -58,8 +60,14 @@ async fn a_bad_registration_names_every_broken_rule() {
     assert_eq!(refused["errors"][3]["code"], "too_small");
     let taken = json!({"email": "ada@example.org", "password": "correct horse"});
     door.call("", "POST /v1/auth/register", taken.clone()).await.expect(201);
-    let refused = door.call("", "POST /v1/auth/register", taken).await.expect(409);
-    assert_eq!(refused["code"], "EMAIL_TAKEN");
+    for (field, other, code) in
+        [("username", "other", "EMAIL_TAKEN"), ("email", "ada@other.example", "USERNAME_TAKEN")]
+    {
+        let mut form = taken.clone();
+        form[field] = json!(other);
+        let refused = door.call("", "POST /v1/auth/register", form).await.expect(409);
+        assert_eq!(refused["code"], code);
+    }
 }
 
 #[tokio::test]
@@ -74,6 +82,10 @@ async fn refresh_tokens_are_exchanged_once_and_reuse_ends_the_sign_in() {
     assert_ne!(second["refreshToken"], first["refreshToken"]);
     let access = text(&second["accessToken"]);
     door.get(&access, "/v1/users/me").await.expect(200);
+    let sibling = refresh(&first["refreshToken"]).await.expect(200);
+    assert_ne!(sibling["refreshToken"], second["refreshToken"], "another tab, within the grace");
+    let grace_ms = SessionRules::default().grace_ms;
+    door.world.clock.advance_ms(grace_ms.cast_signed() + 1);
     let reused = refresh(&first["refreshToken"]).await.expect(401);
     assert_eq!(reused["code"], "TOKEN_REUSED");
     assert_eq!(door.get(&access, "/v1/users/me").await.expect(401)["code"], "TOKEN_REVOKED");

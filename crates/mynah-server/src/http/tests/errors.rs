@@ -93,7 +93,7 @@ async fn a_failing_store_is_told_apart_from_a_wrong_request() {
         let door = Door::new();
         let (_, ada) = door.register("ada").await;
         let room = door.channel(&ada, "public").await;
-        door.world.stored.lock().fails = Some(error);
+        door.world.store.fail_writes(error);
         let line = format!("POST /v1/rooms/{room}/messages");
         let answer = door.call(&ada, &line, json!({"content": "x"})).await;
         assert_eq!(answer.header("retry-after"), wait);

@@ -25,7 +25,7 @@ async fn a_message_comes_back_as_it_was_stored() {
     let at = "2026-11-21T10:00:00.000Z";
     assert_eq!(
         sent,
-        json!({"id": id, "roomId": room, "seq": 1, "number": 1, "senderId": ada_id,
+        json!({"id": id, "roomId": room, "seq": 3, "number": 1, "senderId": ada_id,
             "sender": {"id": ada_id, "username": "ada", "name": "ada"}, "kind": "text",
             "content": "hi", "metadata": {"b": 1, "a": [1.5, "ü"]}, "replyToId": null,
             "clientId": "c1", "editedAt": null, "deletedAt": null, "editCount": 0,
@@ -108,9 +108,9 @@ async fn history_is_read_newest_first_and_page_by_page() {
     };
     let newest = door.get(&ada, &format!("{path}?limit=2")).await.expect(200);
     assert_eq!(contents(&newest), ["5", "4"]);
-    assert_eq!((&newest["headSeq"], &newest["page"]["hasMore"]), (&json!(5), &json!(true)));
+    assert_eq!((&newest["headSeq"], &newest["page"]["hasMore"]), (&json!(7), &json!(true)));
     let next = text(&newest["page"]["next"]);
-    for query in [format!("cursor={next}"), format!("before={next}"), "before=4".to_owned()] {
+    for query in [format!("cursor={next}"), format!("before={next}"), "before=6".to_owned()] {
         let older = door.get(&ada, &format!("{path}?limit=2&{query}")).await.expect(200);
         assert_eq!(contents(&older), ["3", "2"], "{query}");
     }
@@ -120,20 +120,23 @@ async fn history_is_read_newest_first_and_page_by_page() {
 
 #[tokio::test]
 async fn reading_and_typing_are_passed_on() {
-    let (door, ada_id, ada, room) = started().await;
+    let (door, _, ada, room) = started().await;
+    let (bob_id, bob) = door.register("bob").await;
+    door.call(&bob, &format!("POST /v1/rooms/{room}/join"), Value::Null).await.expect(200);
     let form = json!({"content": "x"});
     let sent = door.call(&ada, &format!("POST /v1/rooms/{room}/messages"), form).await.expect(201);
-    for body in [Value::Null, json!({}), json!({"seq": 1}), json!({"messageId": sent["id"]})] {
-        let read = door.call(&ada, &format!("POST /v1/rooms/{room}/read"), body).await.expect(200);
+    let (seq, id) = (&sent["seq"], &sent["id"]);
+    for body in [Value::Null, json!({}), json!({"seq": seq}), json!({"messageId": id})] {
+        let read = door.call(&bob, &format!("POST /v1/rooms/{room}/read"), body).await.expect(200);
         assert_eq!(
             read,
-            json!({"roomId": room, "userId": ada_id, "seq": 1, "number": 1, "messageId": null,
+            json!({"roomId": room, "userId": bob_id, "seq": seq, "number": 1, "messageId": id,
                 "readAt": "2026-11-21T10:00:00.000Z"})
         );
     }
-    let path = format!("/v1/rooms/{room}/receipts?messageId={}", text(&sent["id"]));
+    let path = format!("/v1/rooms/{room}/receipts?messageId={}", text(id));
     let readers = door.get(&ada, &path).await.expect(200);
-    assert_eq!(readers["read"][0]["userId"], ada_id.as_str());
+    assert_eq!(readers["read"][0]["userId"], bob_id.as_str());
     let line = format!("POST /v1/rooms/{room}/typing");
     door.call(&ada, &line, json!({"isTyping": true})).await.expect(204);
     door.call(&ada, &line, json!({})).await.expect(400);
@@ -143,15 +146,15 @@ async fn reading_and_typing_are_passed_on() {
 async fn catching_up_gives_events_with_their_envelope() {
     let (door, ada_id, ada, room) = started().await;
     let start = door.get(&ada, "/v1/sync").await.expect(200);
-    assert_eq!(start, json!({"events": [], "next": "0", "gap": false, "more": false}));
+    assert_eq!(start, json!({"events": [], "next": "2", "gap": false, "more": false}));
     let line = format!("POST /v1/rooms/{room}/messages");
     let sent = door.call(&ada, &line, json!({"content": "x"})).await.expect(201);
-    let page = door.get(&ada, "/v1/sync?since=0").await.expect(200);
-    assert_eq!(page["next"], "1");
+    let page = door.get(&ada, "/v1/sync?since=2").await.expect(200);
+    assert_eq!(page["next"], "3");
     assert_eq!(
         page["events"][0],
-        json!({"id": format!("evt_{room}_1"), "type": "message.created", "version": 1,
-            "pos": "1", "tenantId": "default", "roomId": room, "seq": 1, "actorId": ada_id,
+        json!({"id": format!("evt_{room}_3"), "type": "message.created", "version": 1,
+            "pos": "3", "tenantId": "default", "roomId": room, "seq": 3, "actorId": ada_id,
             "at": "2026-11-21T10:00:00.000Z", "data": sent})
     );
 }
@@ -160,15 +163,15 @@ async fn catching_up_gives_events_with_their_envelope() {
 async fn a_waiting_catch_up_wakes_with_the_next_event() {
     let (door, _, ada, room) = started().await;
     let started = tokio::time::Instant::now();
-    let empty = door.get(&ada, "/v1/sync?since=0&timeout=25").await.expect(200);
+    let empty = door.get(&ada, "/v1/sync?since=2&timeout=25").await.expect(200);
     assert_eq!(empty["events"], json!([]));
     assert_eq!(started.elapsed().as_secs(), 25);
-    let waiting = door.get(&ada, "/v1/sync?since=0&timeout=25");
+    let waiting = door.get(&ada, "/v1/sync?since=2&timeout=25");
     let line = format!("POST /v1/rooms/{room}/messages");
     let sending = door.call(&ada, &line, json!({"content": "x"}));
     let started = tokio::time::Instant::now();
     let (woken, _) = tokio::join!(waiting, sending);
-    assert_eq!(woken.expect(200)["events"][0]["seq"], 1);
+    assert_eq!(woken.expect(200)["events"][0]["seq"], 3);
     assert!(started.elapsed().as_secs() < 1);
 }
 
@@ -176,11 +179,11 @@ async fn a_waiting_catch_up_wakes_with_the_next_event() {
 async fn a_waiting_catch_up_ends_when_the_process_drains() {
     let (door, _, ada, _) = started().await;
     let started = tokio::time::Instant::now();
-    let waiting = door.get(&ada, "/v1/sync?since=0&timeout=25");
+    let waiting = door.get(&ada, "/v1/sync?since=2&timeout=25");
     let (ended, ()) = tokio::join!(waiting, async {
         tokio::task::yield_now().await;
         door.house.health.drain();
     });
-    assert_eq!(ended.expect(200)["next"], "0");
+    assert_eq!(ended.expect(200)["next"], "2");
     assert!(started.elapsed().as_secs() < 1);
 }

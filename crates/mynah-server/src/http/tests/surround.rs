@@ -119,7 +119,7 @@ async fn readiness_follows_the_store() {
         assert_eq!(door.get("", path).await.expect(200), ok);
     }
     let down = Door::new();
-    down.world.stored.lock().fails = Some(StoreError::Overloaded);
+    down.world.store.fail_writes(StoreError::Overloaded);
     let report = down.get("", "/ready").await.expect(503);
     assert_eq!(report["error"]["storage"]["status"], "down");
     for path in ["/health", "/healthz", "/livez"] {
