@@ -1,3 +1,6 @@
+use mynah_domain::RoomId;
+use mynah_domain::message::Draft;
+
 use super::*;
 
 async fn started() -> (Door, String, String, String) {
@@ -157,6 +160,22 @@ async fn catching_up_gives_events_with_their_envelope() {
             "pos": "3", "tenantId": "default", "roomId": room, "seq": 3, "actorId": ada_id,
             "at": "2026-11-21T10:00:00.000Z", "data": sent})
     );
+}
+
+#[tokio::test]
+async fn catching_up_gives_a_thousand_events_at_most() {
+    let (door, _, ada, room) = started().await;
+    let actor = door.house.identity.verify(&ada).await.unwrap().actor;
+    for _ in 0..1_001 {
+        let (room, content) = (RoomId::trusted(room.clone()), "x".to_owned());
+        let draft = Draft { content, ..Draft::default() };
+        door.house.chat.send_message(&actor, room, draft).await.unwrap();
+    }
+    let page = door.get(&ada, "/v1/sync?since=2&limit=5000").await.expect(200);
+    assert_eq!(page["events"].as_array().unwrap().len(), 1_000);
+    assert_eq!((&page["next"], &page["more"]), (&json!("1002"), &json!(true)));
+    let rest = door.get(&ada, "/v1/sync?since=1002&limit=5000").await.expect(200);
+    assert_eq!((&rest["next"], &rest["more"]), (&json!("1003"), &json!(false)));
 }
 
 #[tokio::test(start_paused = true)]
