@@ -14,11 +14,11 @@ use axum::response::Response;
 use axum::routing::any;
 use bytes::Bytes;
 use clap::Parser;
-use mynah_hub::{Dialect, Frame, Hub, HubConfig};
+use mynah_hub::{Frame, Hub, HubConfig};
 use mynah_protocol::socket_io;
 use mynah_server::deadlines::Deadlines;
 use mynah_server::engine_io::{
-    Admission, Application, Edge, EngineOptions, Peer, Refused, echo, engine_rules,
+    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, echo, engine_rules,
 };
 use mynah_server::origin::Origins;
 use mynah_server::socket_io::{
@@ -68,7 +68,11 @@ impl Application for EngineEcho {
     }
 
     async fn binary(&self, peer: &mut Peer, bytes: Bytes) -> Result<(), Refused> {
-        peer.send(frames::binary(&bytes)).await;
+        let frame = match peer.handshake.revision {
+            Revision::V3 => frames::binary_v3(&bytes),
+            Revision::V4 => frames::binary(&bytes),
+        };
+        peer.send(frame).await;
         Ok(())
     }
 
@@ -183,8 +187,8 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let ping_interval = Duration::from_millis(options.ping_interval_ms);
     let ping_timeout = Duration::from_millis(options.ping_timeout_ms);
-    let rules = engine_rules(ping_interval, ping_timeout);
-    let hub = Hub::new(HubConfig { dialects: vec![rules], ..HubConfig::default() });
+    let dialects = engine_rules(ping_interval, ping_timeout);
+    let hub = Hub::new(HubConfig { dialects, ..HubConfig::default() });
     let deadlines = Deadlines::start();
     let engine = |path: &str| EngineOptions {
         path: path.to_owned(),
@@ -193,7 +197,7 @@ async fn main() -> anyhow::Result<()> {
         upgrade_timeout: Duration::from_secs(10),
         max_payload: options.max_payload,
         packets_per_poll_max: 1_000,
-        dialect: Dialect(0),
+        allow_eio3: true,
         origins: Origins::new([], true),
         admission: Admission::unlimited(),
     };

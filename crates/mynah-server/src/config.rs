@@ -175,6 +175,8 @@ pub struct HttpConfig {
 pub struct SocketIoConfig {
     /// Where it is mounted.
     pub path: String,
+    /// Whether clients of Socket.IO 2 (Engine.IO 3) may connect.
+    pub allow_eio3: bool,
     /// Pause between two pings, in milliseconds (`SOCKET_IO_PING_INTERVAL`).
     pub ping_interval_ms: u64,
     /// Time to answer one, in milliseconds (`SOCKET_IO_PING_TIMEOUT`).
@@ -199,6 +201,7 @@ impl Default for SocketIoConfig {
     fn default() -> Self {
         Self {
             path: "/socket.io/".to_owned(),
+            allow_eio3: true,
             ping_interval_ms: 25_000,
             ping_timeout_ms: 20_000,
             connect_timeout_ms: 45_000,

@@ -1,17 +1,20 @@
-//! The Engine.IO edge (revision 4): sessions over long-polling and WebSocket, and the upgrade between
+//! The Engine.IO edge (revisions 4 and 3): sessions over long-polling and WebSocket, and the upgrade between
 //! them. What the messages mean is an [`Application`]'s affair; the hub writes to the sockets.
 //!
-//! Source: Engine.IO protocol 4 and the behaviour of engine.io 6.6.
+//! Source: Engine.IO protocols 4 and 3, and the behaviour of engine.io 6.6.
 
 mod admission;
 pub mod echo;
 mod handshake;
+mod line;
 mod polling;
+mod query;
 mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod upgrade;
+mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,7 +25,7 @@ use axum::Router;
 use axum::routing::any;
 use bytes::Bytes;
 use mynah_hub::{
-    Close, CloseReason, Dialect, DialectRules, Farewell, Frame, Hub, Keepalive, Probing, SessionId,
+    Close, CloseReason, DialectRules, Farewell, Frame, Hub, Keepalive, Probing, SessionId,
 };
 use mynah_protocol::engine_io;
 
@@ -48,8 +51,8 @@ pub struct EngineOptions {
     pub max_payload: usize,
     /// Most packets in one polling body.
     pub packets_per_poll_max: usize,
-    /// Dialect of the sessions while they have not chosen one.
-    pub dialect: Dialect,
+    /// Whether clients of revision 3 (Socket.IO 2) may call.
+    pub allow_eio3: bool,
     /// Who may call.
     pub origins: Origins,
     /// Who may begin a session now.
@@ -185,14 +188,15 @@ impl<A: Application> Edge<A> {
     }
 }
 
-/// What the hub says by itself to an Engine.IO session.
-pub fn engine_rules(ping_interval: Duration, ping_timeout: Duration) -> DialectRules {
-    let keepalive = Keepalive {
+/// What the hub says by itself to Engine.IO sessions, of revision 4 first and then of revision 3. They must
+/// be the hub's rules for its dialects 0 and 1.
+pub fn engine_rules(ping_interval: Duration, ping_timeout: Duration) -> Vec<DialectRules> {
+    let keepalive = |probing| Keepalive {
         interval: ping_interval,
         timeout: ping_timeout,
         spread: Duration::ZERO,
         probe: frames::text(engine_io::PING.as_bytes()),
-        probing: Probing::Always,
+        probing,
     };
     let farewell = Farewell::new(|reason| {
         let code = match reason {
@@ -207,12 +211,18 @@ pub fn engine_rules(ping_interval: Duration, ping_timeout: Duration) -> DialectR
         };
         Some(frames::close(code, &reason.to_string()))
     });
-    DialectRules { keepalive: Some(keepalive), farewell: Some(farewell) }
+    [Probing::Always, Probing::ByPeer]
+        .into_iter()
+        .map(|probing| DialectRules {
+            keepalive: Some(keepalive(probing)),
+            farewell: Some(farewell.clone()),
+        })
+        .collect()
 }
 
 /// Pairs of a query, percent-decoded.
 pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    handshake::form_pairs(query)
+    query::pairs(query)
 }
 
 /// Where a request comes from.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mynah_hub::Frame;
-use mynah_protocol::{engine_io, websocket};
+use mynah_protocol::{engine_io, engine_io_v3, websocket};
 
 /// A frame of one text packet, e.g. `42["newMessage",{…}]`.
 pub fn text(packet: &[u8]) -> Frame {
@@ -22,24 +22,33 @@ pub fn binary(message: &[u8]) -> Frame {
 
 /// A frame of one binary message for a session of revision 3: on a stream, a byte 4 comes first.
 pub fn binary_v3(message: &[u8]) -> Frame {
-    let stream = [&[4], message].concat();
-    Frame::new(websocket::frame_binary(&stream).0, binary(message).packet().clone())
+    let (stream, packet) = (with_type(message), binary(message).packet().clone());
+    Frame::new(websocket::frame_binary(&stream).0, packet)
 }
 
-/// The same for a session of revision 3.
-pub fn text_with_attachments_v3(packet: &[u8], attachments: &[Bytes]) -> Frame {
-    let plain = text_with_attachments(packet, attachments);
-    let mut stream = Vec::new();
-    websocket::encode(websocket::OpCode::Text, packet, &mut stream);
-    for attachment in attachments {
-        let message = [&[4], &**attachment].concat();
-        websocket::encode(websocket::OpCode::Binary, &message, &mut stream);
-    }
-    Frame::new(stream.into(), plain.packet().clone())
+fn with_type(message: &[u8]) -> Vec<u8> {
+    [&[engine_io_v3::BINARY_MESSAGE], message].concat()
 }
 
 /// A text packet and the binary messages that belong to it, so that nothing can come between them.
 pub fn text_with_attachments(packet: &[u8], attachments: &[Bytes]) -> Frame {
+    with_attachments(packet, attachments, |bytes, stream| {
+        websocket::encode(websocket::OpCode::Binary, bytes, stream);
+    })
+}
+
+/// The same for a session of revision 3.
+pub fn text_with_attachments_v3(packet: &[u8], attachments: &[Bytes]) -> Frame {
+    with_attachments(packet, attachments, |bytes, stream| {
+        websocket::encode(websocket::OpCode::Binary, &with_type(bytes), stream);
+    })
+}
+
+fn with_attachments(
+    packet: &[u8],
+    attachments: &[Bytes],
+    put: impl Fn(&[u8], &mut Vec<u8>),
+) -> Frame {
     if attachments.is_empty() {
         return text(packet);
     }
@@ -47,7 +56,7 @@ pub fn text_with_attachments(packet: &[u8], attachments: &[Bytes]) -> Frame {
     let mut polled = packet.to_vec();
     websocket::encode(websocket::OpCode::Text, packet, &mut stream);
     for attachment in attachments {
-        websocket::encode(websocket::OpCode::Binary, attachment, &mut stream);
+        put(attachment, &mut stream);
         polled.push(engine_io::SEPARATOR);
         engine_io::encode_binary(attachment, &mut polled);
     }

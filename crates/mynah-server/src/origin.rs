@@ -41,6 +41,18 @@ impl Origins {
         self.lists(origin) || host.is_some_and(|host| same_host(origin, host))
     }
 
+    /// Whether an answer may be a script, which every page could include and read without an `Origin`:
+    /// browsers that say where a request comes from must come from the page's own or an allowed origin.
+    pub fn permits_script(&self, headers: &HeaderMap) -> bool {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let is_foreign = matches!(
+            text(HeaderName::from_static("sec-fetch-site")),
+            Some("cross-site" | "same-site")
+        );
+        let page = text(header::REFERER).and_then(origin_of);
+        !is_foreign || page.is_some_and(|origin| self.lists(origin))
+    }
+
     /// Whether a cross-origin page is allowed by configuration.
     pub fn lists(&self, origin: &str) -> bool {
         self.allowed.iter().any(|allowed| allowed == origin)
@@ -98,6 +110,13 @@ fn as_browsers_write(origin: &str) -> String {
         Some(_) | None => return origin,
     };
     origin.strip_suffix(port).unwrap_or(&origin).to_owned()
+}
+
+/// The origin of an address: `https://app.example.org` of `https://app.example.org/page`.
+fn origin_of(address: &str) -> Option<&str> {
+    let authority = address.find("://")? + "://".len();
+    let length = address.get(authority..)?.find('/');
+    length.map_or(Some(address), |length| address.get(..authority + length))
 }
 
 fn same_host(origin: &str, host: &str) -> bool {

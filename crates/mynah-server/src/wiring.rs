@@ -12,7 +12,7 @@ use mynah_domain::ports::{
     AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, OpenRoomStore,
     RoomStore,
 };
-use mynah_hub::{Dialect, Hub, HubConfig, Limits};
+use mynah_hub::{Hub, HubConfig, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
@@ -110,7 +110,7 @@ fn hub(config: &Config) -> Hub {
             sessions_max: config.limits.connections_max,
             ..Limits::default()
         },
-        dialects: vec![engine_rules(interval, timeout)],
+        dialects: engine_rules(interval, timeout),
         ..HubConfig::default()
     })
 }
@@ -285,7 +285,7 @@ fn socket_router(
         upgrade_timeout: Duration::from_millis(settings.upgrade_timeout_ms),
         max_payload: settings.max_payload_bytes,
         packets_per_poll_max: 1_000,
-        dialect: Dialect(0),
+        allow_eio3: settings.allow_eio3,
         origins: origins(config),
         admission,
     };

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use mynah_protocol::engine_io::RequestError;
 use mynah_protocol::websocket;
 
-use super::{Application, Edge, Remote, polling, stream, upgrade};
+use super::wire::Wire;
+use super::{Application, Edge, Remote, polling, query, stream, upgrade};
 
 /// Revision of the Engine.IO protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -43,59 +44,50 @@ impl Handshake {
 }
 
 /// The Engine.IO parameters of a request.
+#[derive(Default)]
 pub(super) struct Parameters {
     revision: Option<String>,
     transport: Option<String>,
     pub(super) sid: Option<String>,
+    b64: bool,
+    j: Option<String>,
     rest: Vec<(String, String)>,
 }
 
-/// Most query parameters that are kept.
-const QUERY_PARAMETERS_MAX: usize = 32;
 /// Longest query, in bytes: a session keeps its parameters for life.
 const QUERY_BYTES_MAX: usize = 8 * 1024;
 
 impl Parameters {
     fn of(request: &Request) -> Self {
         let query = request.uri().query().unwrap_or("");
-        let mut found = Self { revision: None, transport: None, sid: None, rest: Vec::new() };
-        for (key, value) in form_pairs(query).take(QUERY_PARAMETERS_MAX) {
+        let mut found = Self::default();
+        for (key, value) in query::pairs(query).take(query::PARAMETERS_MAX) {
             match key.as_str() {
                 "EIO" => found.revision = Some(value),
                 "transport" => found.transport = Some(value),
                 "sid" => found.sid = Some(value),
-                "t" | "b64" | "j" => {}
+                "b64" => found.b64 = !value.is_empty(),
+                "j" => found.j = Some(value),
+                "t" => {}
                 _ => found.rest.push((key, value)),
             }
         }
         found
     }
-}
 
-/// Pairs of an `application/x-www-form-urlencoded` text, percent-decoded.
-pub(super) fn form_pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
-    query.split('&').filter(|part| !part.is_empty()).map(|part| {
-        let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        (percent_decode(key), percent_decode(value))
-    })
-}
-
-fn percent_decode(text: &str) -> String {
-    let hex = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let digits = (hex(bytes.get(at + 1)), hex(bytes.get(at + 2)));
-        if let (b'%', (Some(high), Some(low))) = (byte, digits) {
-            decoded.push((high * 16 + low) as u8);
-            at += 3;
-        } else {
-            decoded.push(if byte == b'+' { b' ' } else { byte });
-            at += 1;
+    /// The revision that a new session asks for, if it may.
+    fn revision(&self, allow_eio3: bool) -> Option<Revision> {
+        match self.revision.as_deref() {
+            Some("4") => Some(Revision::V4),
+            Some("3") if allow_eio3 => Some(Revision::V3),
+            Some(_) | None => None,
         }
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+
+    /// Whether the answer would be a script that any page can include.
+    fn is_script(&self) -> bool {
+        self.j.is_some() && self.revision.as_deref() == Some("3")
+    }
 }
 
 /// Every request to the edge's path.
@@ -125,7 +117,10 @@ async fn serve<A: Application>(
     }
     let parameters = Parameters::of(&request);
     let is_upgrade = request.headers().contains_key(header::UPGRADE);
-    let outcome = if edge.options.origins.permits(request.headers()) {
+    let (origins, headers) = (&edge.options.origins, request.headers());
+    let is_permitted = origins.permits(headers)
+        && (is_upgrade || !parameters.is_script() || origins.permits_script(headers));
+    let outcome = if is_permitted {
         judge(edge, &parameters, &request, is_upgrade)
     } else {
         Err(RequestError::Forbidden)
@@ -165,10 +160,10 @@ fn judge<A: Application>(
     if (transport == "websocket") != is_upgrade {
         return Err(RequestError::BadRequest);
     }
-    if parameters.revision.as_deref() != Some("4") {
-        return Err(RequestError::UnsupportedProtocolVersion);
+    match parameters.revision(edge.options.allow_eio3) {
+        Some(_) => Ok(()),
+        None => Err(RequestError::UnsupportedProtocolVersion),
     }
-    Ok(())
 }
 
 async fn polling_request<A: Application>(
@@ -177,11 +172,13 @@ async fn polling_request<A: Application>(
     address: SocketAddr,
     request: Request,
 ) -> Response {
-    let Some(sid) = parameters.sid else {
-        let handshake = introduce(parameters.rest, request.headers(), address);
-        return polling::open(edge, handshake).await;
+    let Some(sid) = &parameters.sid else {
+        let revision = parameters.revision(edge.options.allow_eio3).unwrap_or_default();
+        let wire = Wire::of(revision, parameters.b64, parameters.j.as_deref());
+        let handshake = introduce(revision, parameters.rest, request.headers(), address);
+        return polling::open(edge, handshake, wire).await;
     };
-    let Some(session) = edge.registry.find(&sid) else { return refuse(RequestError::UnknownSid) };
+    let Some(session) = edge.registry.find(sid) else { return refuse(RequestError::UnknownSid) };
     match *request.method() {
         Method::GET => polling::get(edge, &session).await,
         Method::POST => polling::post(edge, &session, request).await,
@@ -199,7 +196,8 @@ fn websocket_request<A: Application>(
         Ok(accept) => accept,
         Err(error) => return refuse_handshake(error),
     };
-    let handshake = introduce(parameters.rest, request.headers(), address);
+    let revision = parameters.revision(edge.options.allow_eio3).unwrap_or_default();
+    let handshake = introduce(revision, parameters.rest, request.headers(), address);
     let pending = hyper::upgrade::on(&mut request);
     let edge = Arc::clone(edge);
     match parameters.sid {
@@ -213,6 +211,7 @@ fn websocket_request<A: Application>(
 const AUTHORIZATION_BYTES_MAX: usize = 8 * 1024;
 
 fn introduce(
+    revision: Revision,
     query: Vec<(String, String)>,
     headers: &HeaderMap,
     address: SocketAddr,
@@ -222,7 +221,7 @@ fn introduce(
         .and_then(|value| value.to_str().ok())
         .filter(|text| text.len() <= AUTHORIZATION_BYTES_MAX)
         .map(str::to_owned);
-    Arc::new(Handshake { revision: Revision::V4, query, authorization, address })
+    Arc::new(Handshake { revision, query, authorization, address })
 }
 
 /// Judges a WebSocket handshake; gives the value for `Sec-WebSocket-Accept`.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents};
-use mynah_protocol::engine_io::{self, Packet, RequestError};
+use mynah_protocol::engine_io::RequestError;
 use tokio::sync::oneshot;
 
 use super::handshake::refuse;
+use super::line::{After, Line};
 use super::registry::PollSession;
+use super::wire::{Posted, Wire};
 use super::{Application, Edge, Handshake, Peer, Refused};
 use crate::bodies::{self, BodyError};
 use crate::frames;
@@ -22,10 +23,12 @@ use crate::system::session_id;
 pub(super) async fn open<A: Application>(
     edge: &Arc<Edge<A>>,
     handshake: Arc<Handshake>,
+    wire: Wire,
 ) -> Response {
     let pulse = Pulse::default();
     let events: Arc<dyn SessionEvents> = Arc::clone(&edge.registry) as _;
-    let dialect = edge.options.dialect;
+    let revision = handshake.revision;
+    let dialect = revision.rules();
     let new = NewSession { dialect, link: Link::Polling, events, pulse: pulse.clone() };
     let Ok(id) = edge.hub.attach(new).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
@@ -33,7 +36,8 @@ pub(super) async fn open<A: Application>(
     let sid = session_id();
     let open = edge.open_frame(&sid, &["websocket"]).packet().clone();
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
-    let session = Arc::new(PollSession::new(sid, id, pulse, edge.app.opened(peer)));
+    let line = Line { id, pulse, revision };
+    let session = Arc::new(PollSession::new(sid, line, wire, edge.app.opened(peer)));
     if !edge.registry.enter(&session) {
         if let Some(state) = session.state.lock().await.take() {
             edge.app.closed(state).await;
@@ -42,7 +46,7 @@ pub(super) async fn open<A: Application>(
     }
     // A task of its own: a client that gives its request up must not stop it half-way.
     match tokio::spawn(begin(Arc::clone(edge), Arc::clone(&session))).await {
-        Ok(Ok(())) => answer(open),
+        Ok(Ok(())) => session.wire.answer(&[open]),
         Ok(Err(Refused(why))) => end(edge, &session, why).await,
         Err(_panicked) => end(edge, &session, "internal error").await,
     }
@@ -58,14 +62,6 @@ async fn begin<A: Application>(
     }
 }
 
-fn answer(body: impl Into<Bytes>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (headers, axum::body::Body::from(body.into())).into_response()
-}
-
 /// Ends the session when a waiting GET is given up by its client.
 struct AbortGuard<A: Application> {
     edge: Arc<Edge<A>>,
@@ -76,7 +72,7 @@ struct AbortGuard<A: Application> {
 impl<A: Application> Drop for AbortGuard<A> {
     fn drop(&mut self) {
         if self.armed {
-            let (hub, id) = (self.edge.hub.clone(), self.session.id);
+            let (hub, id) = (self.edge.hub.clone(), self.session.line.id);
             tokio::spawn(async move { hub.detach(id, CloseReason::PeerGone).await });
         }
     }
@@ -91,15 +87,11 @@ pub(super) async fn get<A: Application>(
     let (edge, session) = (Arc::clone(edge), Arc::clone(session));
     let mut guard =
         AbortGuard { edge: Arc::clone(&edge), session: Arc::clone(&session), armed: true };
-    edge.hub.poll(session.id, reply).await;
+    edge.hub.poll(session.line.id, reply).await;
     let polled = waiting.await;
     guard.armed = false;
     let Ok(polled) = polled else { return refuse(RequestError::BadRequest) };
-    let mut body = Vec::with_capacity(polled.packets.iter().map(|p| p.len() + 1).sum());
-    for packet in &polled.packets {
-        engine_io::append_packet(packet, &mut body);
-    }
-    answer(body)
+    session.wire.answer(&polled.packets)
 }
 
 /// Clears the mark of a POST being worked on.
@@ -121,10 +113,6 @@ pub(super) async fn post<A: Application>(
         return end(edge, session, "overlapping post").await;
     }
     let posting = Posting(Arc::clone(session));
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream")) {
-        return end(edge, session, "binary body").await;
-    }
     let max = edge.options.max_payload;
     let (parts, body) = request.into_parts();
     let body = match bodies::whole(&parts.headers, body, max).await {
@@ -132,19 +120,23 @@ pub(super) async fn post<A: Application>(
         Err(BodyError::TooLarge) => return too_large(edge, session).await,
         Err(BodyError::Broken) => return end(edge, session, "broken body").await,
     };
+    let posted = match session.wire.posted(&parts.headers, body) {
+        Ok(posted) => posted,
+        Err(Refused(why)) => return end(edge, session, why).await,
+    };
     // A task of its own: a client that gives its request up must not stop a command half-way.
-    match tokio::spawn(work(Arc::clone(edge), posting, body)).await {
+    match tokio::spawn(work(Arc::clone(edge), posting, posted)).await {
         Ok(response) => response,
         Err(_panicked) => end(edge, session, "internal error").await,
     }
 }
 
 /// Acts on the packets of a POST.
-async fn work<A: Application>(edge: Arc<Edge<A>>, posting: Posting<A>, body: Bytes) -> Response {
+async fn work<A: Application>(edge: Arc<Edge<A>>, posting: Posting<A>, posted: Posted) -> Response {
     let session = &posting.0;
     let mut state = session.state.lock().await;
     let Some(state) = state.as_mut() else { return refuse(RequestError::BadRequest) };
-    if let Err(Refused(why)) = take_packets(&edge, session, state, &body).await {
+    if let Err(Refused(why)) = take_packets(&edge, session, state, &posted).await {
         return end(&edge, session, why).await;
     }
     let headers = [(header::CONTENT_TYPE, "text/html"), (header::CACHE_CONTROL, "no-store")];
@@ -155,30 +147,23 @@ async fn take_packets<A: Application>(
     edge: &Arc<Edge<A>>,
     session: &Arc<PollSession<A>>,
     state: &mut A::Session,
-    body: &[u8],
+    posted: &Posted,
 ) -> Result<(), Refused> {
     let app = &edge.app;
     let mut outcome = Ok(());
-    for packet in engine_io::decode_payload(body, edge.options.packets_per_poll_max) {
-        outcome = match packet {
-            _ if session.pulse.is_over() => Err(Refused("session over")),
-            Ok(Packet::Text(text)) => app.text(state, text).await,
-            Ok(Packet::Binary(bytes)) => app.binary(state, bytes).await,
-            Ok(Packet::Pong(_)) => {
-                session.pulse.beat();
-                Ok(())
-            }
-            Ok(Packet::Close) => {
-                let last = Some(frames::noop());
-                let reason = CloseReason::Named("transport close");
-                edge.hub.close(session.id, Close { reason, last }).await;
-                break;
-            }
-            Ok(Packet::Noop) => Ok(()),
-            Ok(Packet::Ping(_)) => Err(Refused("invalid heartbeat direction")),
-            Ok(Packet::Open(_) | Packet::Upgrade) => Err(Refused("packet of a server")),
+    for packet in posted.packets(edge.options.packets_per_poll_max) {
+        let taken = match packet {
+            _ if session.line.pulse.is_over() => Err(Refused("session over")),
+            Ok(packet) => session.line.take(edge, state, packet).await,
             Err(_) => Err(Refused("parse error")),
         };
+        if taken == Ok(After::Closes) {
+            let last = Some(frames::noop());
+            let reason = CloseReason::Named("transport close");
+            edge.hub.close(session.line.id, Close { reason, last }).await;
+            break;
+        }
+        outcome = taken.map(|_| ());
         if outcome.is_err() {
             break;
         }
@@ -201,19 +186,19 @@ async fn end<A: Application>(
     why: &'static str,
 ) -> Response {
     let last = Some(frames::close(1000, ""));
-    edge.hub.close(session.id, Close { reason: CloseReason::Named(why), last }).await;
+    edge.hub.close(session.line.id, Close { reason: CloseReason::Named(why), last }).await;
     refuse(RequestError::BadRequest)
 }
 
 async fn too_large<A: Application>(edge: &Arc<Edge<A>>, session: &Arc<PollSession<A>>) -> Response {
     let last = Some(frames::close(1009, ""));
     let reason = CloseReason::Named("body too large");
-    edge.hub.close(session.id, Close { reason, last }).await;
+    edge.hub.close(session.line.id, Close { reason, last }).await;
     let close = [(header::CONNECTION, "close")];
     (StatusCode::PAYLOAD_TOO_LARGE, close).into_response()
 }
 
 /// Ends a waiting poll, so that a client in the middle of an upgrade stops polling.
 pub(super) async fn nudge<A: Application>(edge: &Edge<A>, session: &PollSession<A>) {
-    edge.hub.send(session.id, frames::noop(), Class::Ephemeral { key: u64::MAX }).await;
+    edge.hub.send(session.line.id, frames::noop(), Class::Ephemeral { key: u64::MAX }).await;
 }

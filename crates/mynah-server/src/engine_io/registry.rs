@@ -4,16 +4,18 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use mynah_hub::{CloseReason, Pulse, SessionEvents, SessionId};
+use mynah_hub::{CloseReason, SessionEvents, SessionId};
 use parking_lot::Mutex;
 
+use super::line::Line;
+use super::wire::Wire;
 use super::{Application, Edge};
 
 /// One session that began with polling.
 pub(super) struct PollSession<A: Application> {
     pub(super) sid: String,
-    pub(super) id: SessionId,
-    pub(super) pulse: Pulse,
+    pub(super) line: Line,
+    pub(super) wire: Wire,
     /// The application's state; taken by the WebSocket at the upgrade, or at the end.
     pub(super) state: tokio::sync::Mutex<Option<A::Session>>,
     /// A POST is being worked on.
@@ -24,11 +26,11 @@ pub(super) struct PollSession<A: Application> {
 }
 
 impl<A: Application> PollSession<A> {
-    pub(super) fn new(sid: String, id: SessionId, pulse: Pulse, state: A::Session) -> Self {
+    pub(super) fn new(sid: String, line: Line, wire: Wire, state: A::Session) -> Self {
         Self {
             sid,
-            id,
-            pulse,
+            line,
+            wire,
             state: tokio::sync::Mutex::new(Some(state)),
             posting: AtomicBool::new(false),
             probing: AtomicBool::new(false),
@@ -72,10 +74,10 @@ impl<A: Application> Registry<A> {
     /// seen here, or `closed` finds the entry.
     pub(super) fn enter(&self, session: &Arc<PollSession<A>>) -> bool {
         let mut maps = self.maps.lock();
-        if session.pulse.is_over() {
+        if session.line.pulse.is_over() {
             return false;
         }
-        maps.by_id.insert(session.id, session.sid.clone());
+        maps.by_id.insert(session.line.id, session.sid.clone());
         maps.by_sid.insert(session.sid.clone(), Arc::clone(session));
         true
     }

@@ -1,8 +1,10 @@
 //! WebSocket sessions: a reader task each; the hub writes.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
@@ -11,10 +13,12 @@ use mynah_hub::{
     Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents, SessionId, TcpSocket,
 };
 use mynah_protocol::engine_io::{self, Packet};
+use mynah_protocol::engine_io_v3;
 use mynah_protocol::websocket::{self, Decoder, Message, Role};
 use tokio::net::TcpStream;
 
-use super::{Application, Edge, Handshake, IN_FLIGHT_MAX, Peer, Refused};
+use super::line::{After, Line};
+use super::{Application, Edge, Handshake, IN_FLIGHT_MAX, Peer, Refused, Revision};
 use crate::frames;
 use crate::system::session_id;
 
@@ -115,9 +119,20 @@ impl Reader {
 
     /// Waits for bytes and decodes them. May be dropped and called again.
     pub(crate) async fn read(&mut self, into: &mut Vec<Message>) -> Result<(), Ending> {
+        poll_fn(|cx| self.poll_read(cx, into)).await
+    }
+
+    /// [`Reader::read`] as a poll: a future of its own would be kept by every idle connection.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        into: &mut Vec<Message>,
+    ) -> Poll<Result<(), Ending>> {
+        let Self { socket, decoder } = self;
         loop {
-            self.socket.readable().await.ok().ok_or(Ending::Gone)?;
-            let Self { socket, decoder } = self;
+            if ready!(socket.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(Err(Ending::Gone));
+            }
             let outcome = SCRATCH.with_borrow_mut(|scratch| {
                 let read = match socket.try_read(scratch) {
                     Ok(0) => return Some(Err(Ending::Gone)),
@@ -134,7 +149,7 @@ impl Reader {
                 Some(fed.map_err(broken))
             });
             if let Some(outcome) = outcome {
-                return outcome;
+                return Poll::Ready(outcome);
             }
         }
     }
@@ -158,18 +173,19 @@ pub(super) async fn serve<A: Application>(
     tune(&reader.socket);
     let pulse = Pulse::default();
     let new = NewSession {
-        dialect: edge.options.dialect,
-        link: Link::Stream(Arc::clone(&reader.socket)),
+        dialect: handshake.revision.rules(),
+        link: Link::Stream { socket: Arc::clone(&reader.socket), compact: false },
         events: Arc::new(NobodyElse),
         pulse: pulse.clone(),
     };
     let Ok(id) = edge.hub.attach(new).await else { return };
     let open = edge.open_frame(&session_id(), &[]);
     edge.hub.send(id, open, Class::Durable).await;
+    let line = Line { id, pulse, revision: handshake.revision };
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
     let mut session = edge.app.opened(peer);
     let begun = Box::pin(edge.app.begun(&mut session)).await;
-    let pump = Pump { edge, id, pulse, reader };
+    let pump = Pump { edge, line, reader };
     match begun {
         Ok(()) => pump.run(session, early, Vec::new()).await,
         Err(refused) => pump.end(session, refused.into()).await,
@@ -190,8 +206,7 @@ pub(crate) fn tune(socket: &TcpStream) {
 /// Moves messages from a WebSocket to the application until one of them ends.
 pub(super) struct Pump<A: Application> {
     pub(super) edge: Arc<Edge<A>>,
-    pub(super) id: SessionId,
-    pub(super) pulse: Pulse,
+    pub(super) line: Line,
     pub(super) reader: Reader,
 }
 
@@ -239,12 +254,12 @@ impl<A: Application> Pump<A> {
         if let Ending::Broken { code, why } = ending {
             let last = Some(frames::close(code, ""));
             let reason = CloseReason::Named(why);
-            self.edge.hub.close(self.id, Close { reason, last }).await;
+            self.edge.hub.close(self.line.id, Close { reason, last }).await;
         }
         if ending != Ending::Gone {
             Box::pin(self.reader.discard()).await;
         }
-        self.edge.hub.detach(self.id, CloseReason::PeerGone).await;
+        self.edge.hub.detach(self.line.id, CloseReason::PeerGone).await;
     }
 
     async fn turn(
@@ -269,7 +284,7 @@ impl<A: Application> Pump<A> {
         messages: &mut Vec<Message>,
     ) -> Result<(), Ending> {
         for message in std::mem::take(messages) {
-            if self.pulse.is_over() {
+            if self.line.pulse.is_over() {
                 return Err(Ending::Ended);
             }
             self.message(session, message).await?;
@@ -282,33 +297,30 @@ impl<A: Application> Pump<A> {
     }
 
     async fn message(&mut self, session: &mut A::Session, message: Message) -> Result<(), Ending> {
-        let app = &self.edge.app;
-        let taken = match message {
-            Message::Text(text) => match engine_io::decode_text(&text) {
-                Ok(Packet::Text(text)) => app.text(session, text).await,
-                Ok(Packet::Binary(bytes)) => app.binary(session, bytes).await,
-                Ok(Packet::Pong(_)) => {
-                    self.pulse.beat();
-                    Ok(())
-                }
-                Ok(Packet::Noop) => Ok(()),
-                Ok(Packet::Close) => return Err(Ending::Gone),
-                Ok(Packet::Ping(_)) => Err(Refused("invalid heartbeat direction")),
-                Ok(Packet::Open(_) | Packet::Upgrade) => Err(Refused("packet of a server")),
-                Err(_) => Err(Refused("parse error")),
+        let packet = match &message {
+            Message::Text(text) => match self.line.revision {
+                Revision::V4 => engine_io::decode_text(text),
+                Revision::V3 => engine_io_v3::decode_text(text),
             },
-            Message::Binary(bytes) => app.binary(session, bytes).await,
+            Message::Binary(bytes) => match self.line.revision {
+                Revision::V4 => Ok(Packet::Binary(bytes.clone())),
+                Revision::V3 => engine_io_v3::decode_binary(bytes),
+            },
             Message::Ping(payload) => {
                 // Only the newest unsent pong is kept, so unread pings cannot pile up.
                 let class = Class::Ephemeral { key: u64::MAX };
-                self.edge.hub.send(self.id, frames::pong(&payload), class).await;
-                Ok(())
+                self.edge.hub.send(self.line.id, frames::pong(payload), class).await;
+                return Ok(());
             }
-            Message::Pong(_) => Ok(()),
+            Message::Pong(_) => return Ok(()),
             Message::Close { code, .. } => {
                 return Err(Ending::Broken { code: code.unwrap_or(1000), why: "transport close" });
             }
         };
-        taken.map_err(Ending::from)
+        let packet = packet.ok().ok_or(Refused("parse error"))?;
+        match self.line.take(&self.edge, session, packet).await? {
+            After::GoesOn => Ok(()),
+            After::Closes => Err(Ending::Gone),
+        }
     }
 }

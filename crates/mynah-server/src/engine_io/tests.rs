@@ -15,8 +15,10 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use super::line::Line;
 use super::registry::PollSession;
-use super::{Admission, Application, Edge, EngineOptions, Peer, Refused, engine_rules};
+use super::wire::Wire;
+use super::{Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, engine_rules};
 use crate::origin::Origins;
 use crate::rate::{Bucket, Rate, RateLimits};
 
@@ -94,7 +96,7 @@ impl House {
 
     fn with(admission: Admission) -> Self {
         let (interval, timeout) = (Duration::from_secs(25), Duration::from_secs(20));
-        let dialects = vec![engine_rules(interval, timeout)];
+        let dialects = engine_rules(interval, timeout);
         let hub = Hub::new(HubConfig { dialects, ..HubConfig::default() });
         let options = EngineOptions {
             path: "/socket.io/".to_owned(),
@@ -103,7 +105,7 @@ impl House {
             upgrade_timeout: Duration::from_secs(10),
             max_payload: 1_000_000,
             packets_per_poll_max: 1_000,
-            dialect: Dialect(0),
+            allow_eio3: true,
             origins: Origins::new([], true),
             admission,
         };
@@ -185,13 +187,14 @@ async fn a_session_that_ended_before_it_was_entered_is_not_kept() {
     hub.detach(id, CloseReason::PeerGone).await;
     hub.members(&Topic::new("barrier")).await;
     let handshake = Arc::new(super::Handshake {
-        revision: super::Revision::V4,
+        revision: Revision::V4,
         query: Vec::new(),
         authorization: None,
         address: SocketAddr::from(([192, 0, 2, 1], 4_711)),
     });
     let peer = Peer { id, hub, handshake };
-    let session = Arc::new(PollSession::new("sid".to_owned(), id, pulse, peer));
+    let line = Line { id, pulse, revision: Revision::V4 };
+    let session = Arc::new(PollSession::new("sid".to_owned(), line, Wire::V4, peer));
     assert!(!registry.enter(&session));
     assert!(registry.find("sid").is_none());
 }

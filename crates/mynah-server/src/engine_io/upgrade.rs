@@ -8,6 +8,7 @@ use hyper::upgrade::OnUpgrade;
 use mynah_protocol::engine_io;
 use mynah_protocol::websocket::{self, Message, OpCode};
 
+use super::line::Line;
 use super::registry::PollSession;
 use super::stream::{Pump, Reader, tune};
 use super::{Application, Edge, polling};
@@ -47,13 +48,14 @@ pub(super) async fn serve<A: Application>(edge: Arc<Edge<A>>, pending: OnUpgrade
     session.set_upgraded();
     let noop = frames::noop();
     let socket = Arc::clone(&reader.socket);
-    if edge.hub.upgrade(session.id, socket, noop).await.is_err() {
+    if edge.hub.upgrade(session.line.id, socket, false, noop).await.is_err() {
         edge.app.closed(state).await;
         return;
     }
-    let (id, pulse) = (session.id, session.pulse.clone());
+    let Line { id, revision, ref pulse } = session.line;
+    let line = Line { id, revision, pulse: pulse.clone() };
     drop(session);
-    Pump { edge, id, pulse, reader }.run(state, Vec::new(), messages).await;
+    Pump { edge, line, reader }.run(state, Vec::new(), messages).await;
 }
 
 /// Waits for `2probe`, answers `3probe`, waits for `5`. What follows it stays in `messages`.
