@@ -19,16 +19,17 @@ struct Suite {
     folder: &'static str,
 }
 
-const SUITES: [Suite; 2] = [
+const SUITES: [Suite; 3] = [
+    Suite { name: "Engine.IO v3", folder: "docs/engine.io-protocol/v3-test-suite" },
     Suite { name: "Engine.IO v4", folder: "docs/engine.io-protocol/v4-test-suite" },
     Suite { name: "Socket.IO v5", folder: "docs/socket.io-protocol/v5-test-suite" },
 ];
 
-/// The address that both suites have written into them.
+/// The address that the suites have written into them.
 const SUITE_ADDRESS: &str = "http://localhost:3000";
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Runs both suites from a checkout (or bare git directory) of the socket.io monorepo.
+/// Runs the suites from a checkout (or bare git directory) of the socket.io monorepo.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, checkout: &Path) -> Result<()> {
     node::require_node()?;
     // The suites do not see the web application; the server must only compile without it.
@@ -159,7 +160,7 @@ mod tests {
     fn copies_from_a_checkout_and_points_at_the_server() {
         let checkout = tempfile::tempdir().unwrap();
         let scratch = tempfile::tempdir().unwrap();
-        let [suite, _] = &SUITES;
+        let [suite, ..] = &SUITES;
         let source = checkout.path().join(suite.folder);
         fs::create_dir_all(source.join("node_modules")).unwrap();
         fs::write(source.join("test-suite.js"), "const URL = \"http://localhost:3000\";").unwrap();
@@ -172,7 +173,7 @@ mod tests {
     #[test]
     fn a_folder_without_suites_says_what_to_give() {
         let empty = tempfile::tempdir().unwrap();
-        let [suite, _] = &SUITES;
+        let [suite, ..] = &SUITES;
         let error = copy_suite(empty.path(), suite, empty.path()).unwrap_err().to_string();
         assert!(error.contains("checkout of"), "{error}");
     }
