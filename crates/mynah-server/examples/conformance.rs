@@ -198,6 +198,7 @@ async fn main() -> anyhow::Result<()> {
         max_payload: options.max_payload,
         packets_per_poll_max: 1_000,
         allow_eio3: true,
+        cookie: None,
         origins: Origins::new([], true),
         admission: Admission::unlimited(),
     };

@@ -177,6 +177,11 @@ pub struct SocketIoConfig {
     pub path: String,
     /// Whether clients of Socket.IO 2 (Engine.IO 3) may connect.
     pub allow_eio3: bool,
+    /// Whether the browser builds of socket.io-client are served below `path`
+    /// (`/socket.io/socket.io.js`).
+    pub serve_client: bool,
+    /// Cookie with the session's id for balancers that keep a client at its node; off when not there.
+    pub cookie: Option<CookieConfig>,
     /// Pause between two pings, in milliseconds (`SOCKET_IO_PING_INTERVAL`).
     pub ping_interval_ms: u64,
     /// Time to answer one, in milliseconds (`SOCKET_IO_PING_TIMEOUT`).
@@ -202,6 +207,8 @@ impl Default for SocketIoConfig {
         Self {
             path: "/socket.io/".to_owned(),
             allow_eio3: true,
+            serve_client: true,
+            cookie: None,
             ping_interval_ms: 25_000,
             ping_timeout_ms: 20_000,
             connect_timeout_ms: 45_000,
@@ -213,6 +220,49 @@ impl Default for SocketIoConfig {
             recovery_rooms_s: 86_400,
         }
     }
+}
+
+/// The cookie of the handshake over polling, `io=…; Path=/; HttpOnly; SameSite=Lax`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CookieConfig {
+    /// Its name.
+    pub name: String,
+    /// Paths it is sent to.
+    pub path: String,
+    /// Whether scripts cannot read it.
+    pub http_only: bool,
+    /// Whether pages of other sites send it: `strict`, `lax` or `none` (only with `secure`).
+    pub same_site: SameSite,
+    /// Whether it is sent over https only.
+    pub secure: bool,
+    /// Its life in seconds; without it, it ends with the browser's session.
+    pub max_age_s: Option<u64>,
+}
+
+impl Default for CookieConfig {
+    fn default() -> Self {
+        Self {
+            name: "io".to_owned(),
+            path: "/".to_owned(),
+            http_only: true,
+            same_site: SameSite::Lax,
+            secure: false,
+            max_age_s: None,
+        }
+    }
+}
+
+/// Whether pages of other sites send a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// When they lead to us.
+    Lax,
+    /// Always.
+    None,
 }
 
 /// Bounds.

@@ -4,6 +4,7 @@
 //! Source: Engine.IO protocols 4 and 3, and the behaviour of engine.io 6.6.
 
 mod admission;
+mod cookie;
 pub mod echo;
 mod handshake;
 mod line;
@@ -30,6 +31,7 @@ use mynah_hub::{
 use mynah_protocol::engine_io;
 
 pub use admission::Admission;
+pub use cookie::Cookie;
 pub use handshake::{Handshake, Revision};
 use registry::Registry;
 
@@ -53,6 +55,8 @@ pub struct EngineOptions {
     pub packets_per_poll_max: usize,
     /// Whether clients of revision 3 (Socket.IO 2) may call.
     pub allow_eio3: bool,
+    /// Cookie of the handshake over polling.
+    pub cookie: Option<Cookie>,
     /// Who may call.
     pub origins: Origins,
     /// Who may begin a session now.

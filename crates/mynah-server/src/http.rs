@@ -7,6 +7,7 @@
 mod address;
 mod assets;
 mod auth;
+mod client_bundle;
 mod error;
 mod extract;
 mod fields;
@@ -32,6 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub(crate) use address::client_address;
 pub use address::{BadNetwork, Network};
+pub use client_bundle::client_router;
 
 use crate::origin::Origins;
 use crate::state::House;

@@ -21,7 +21,7 @@ use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
 use crate::dispatch::{Dispatcher, commit_queue};
-use crate::engine_io::{Admission, Edge, EngineOptions, engine_rules};
+use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, engine_rules};
 use crate::health::Health;
 use crate::http::{self, HttpOptions, Network};
 use crate::identity::{Identity, IdentityRules, Secret};
@@ -286,13 +286,19 @@ fn socket_router(
         max_payload: settings.max_payload_bytes,
         packets_per_poll_max: 1_000,
         allow_eio3: settings.allow_eio3,
+        cookie: settings.cookie.as_ref().map(Cookie::from),
         origins: origins(config),
         admission,
     };
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     let layer =
         SocketIo::new(sockets, deadlines.clone(), connect_timeout, settings.max_payload_bytes);
-    Edge::new(layer, hub.clone(), options).router()
+    let router = Edge::new(layer, hub.clone(), options).router();
+    if settings.serve_client {
+        router.merge(http::client_router(&settings.path, origins(config)))
+    } else {
+        router
+    }
 }
 
 /// New connections are counted by address of the client.

@@ -1,6 +1,6 @@
 //! What must not be, above all in production.
 
-use super::{Config, Stage};
+use super::{Config, CookieConfig, SameSite, Stage};
 use crate::http::Network;
 
 /// Shortest secret accepted in production, in bytes.
@@ -25,6 +25,9 @@ impl Config {
         }
         if !(self.socketio.path.starts_with('/') && self.socketio.path.ends_with('/')) {
             add("socketio.path", "must start and end with /, e.g. /socket.io/");
+        }
+        if let Some(cookie) = &self.socketio.cookie {
+            check_cookie(cookie, &mut add);
         }
         if !(1_024..=100_000_000).contains(&self.socketio.max_payload_bytes) {
             add("socketio.max_payload_bytes", "must be between 1024 and 100000000");
@@ -69,6 +72,20 @@ impl Config {
     }
 }
 
+fn check_cookie(cookie: &CookieConfig, add: &mut dyn FnMut(&'static str, &str)) {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if cookie.name.is_empty() || !cookie.name.chars().all(is_token) {
+        add("socketio.cookie.name", "must be letters, digits, - or _, e.g. io");
+    }
+    let is_visible = |c: char| c.is_ascii_graphic() && c != ';';
+    if !cookie.path.starts_with('/') || !cookie.path.chars().all(is_visible) {
+        add("socketio.cookie.path", "must start with / and hold no ; or spaces, e.g. /");
+    }
+    if cookie.same_site == SameSite::None && !cookie.secure {
+        add("socketio.cookie.same_site", "browsers take none only with secure = true");
+    }
+}
+
 fn is_well_known(secret: &str) -> bool {
     let lower = secret.to_lowercase();
     let words = ["secret", "changeme", "change-me", "password", "example", "your-"];
@@ -99,6 +116,29 @@ mod tests {
         }
         config.auth.jwt_secret = Hidden::new("kJ8vQm2xT5zR9bN4cW7yL1pD6fH3gS0a");
         assert_eq!(entries(&config), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn cookies_must_be_what_browsers_take() {
+        let with = |cookie| {
+            let mut config = Config::default();
+            config.socketio.cookie = Some(cookie);
+            entries(&config)
+        };
+        let usual = CookieConfig::default;
+        assert_eq!(with(usual()), [] as [&str; 0]);
+        for name in ["", "a b", "a;b", "a=b", "ä"] {
+            let cookie = CookieConfig { name: name.to_owned(), ..usual() };
+            assert_eq!(with(cookie), ["socketio.cookie.name"], "{name:?}");
+        }
+        for path in ["", "x", "/a; Secure", "/\r\nSet-Cookie: a"] {
+            let cookie = CookieConfig { path: path.to_owned(), ..usual() };
+            assert_eq!(with(cookie), ["socketio.cookie.path"], "{path:?}");
+        }
+        let cookie = CookieConfig { same_site: SameSite::None, ..usual() };
+        assert_eq!(with(cookie), ["socketio.cookie.same_site"]);
+        let cookie = CookieConfig { same_site: SameSite::None, secure: true, ..usual() };
+        assert_eq!(with(cookie), [] as [&str; 0]);
     }
 
     #[test]

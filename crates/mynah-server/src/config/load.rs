@@ -163,6 +163,7 @@ pub fn environment() -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::CookieConfig;
     use super::*;
 
     fn from(environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
@@ -179,6 +180,8 @@ mod tests {
             ("ALLOWED_ORIGIN", "https://a.example.org, https://b.example.org"),
             ("RATE_LIMIT_MESSAGES_PER_MINUTE", "60"),
             ("MYNAH_SOCKETIO__DEFAULT_DIALECT", "camel"),
+            ("MYNAH_SOCKETIO__ALLOW_EIO3", "false"),
+            ("MYNAH_SOCKETIO__COOKIE__NAME", "node"),
             ("REDIS_URL", "redis://127.0.0.1"),
         ])
         .unwrap();
@@ -188,6 +191,9 @@ mod tests {
         assert_eq!(config.http.allowed_origins, ["https://a.example.org", "https://b.example.org"]);
         assert_eq!(config.limits.messages_per_minute, 60);
         assert_eq!(config.socketio.default_dialect, "camel");
+        assert!(!config.socketio.allow_eio3);
+        let cookie = CookieConfig { name: "node".to_owned(), ..CookieConfig::default() };
+        assert_eq!(config.socketio.cookie, Some(cookie));
         assert_eq!(loaded.remarks.len(), 1, "{:?}", loaded.remarks);
     }
 
@@ -204,6 +210,12 @@ mod tests {
                 "1",
                 "MYNAH_SERVER__PROT: server.prot is not an entry; known here: host, port, \
                  data_dir, drain_s",
+            ),
+            (
+                "MYNAH_SOCKETIO__COOKIE__SAME_SITE",
+                "any",
+                "MYNAH_SOCKETIO__COOKIE__SAME_SITE: socketio.cookie.same_site must be one of \
+                 strict, lax, none, not \"any\"",
             ),
             (
                 "MYNAH_LIMITS__RATE",

@@ -46,7 +46,14 @@ pub(super) async fn open<A: Application>(
     }
     // A task of its own: a client that gives its request up must not stop it half-way.
     match tokio::spawn(begin(Arc::clone(edge), Arc::clone(&session))).await {
-        Ok(Ok(())) => session.wire.answer(&[open]),
+        Ok(Ok(())) => {
+            let mut answer = session.wire.answer(&[open]);
+            let cookie = edge.options.cookie.as_ref();
+            if let Some(value) = cookie.and_then(|cookie| cookie.value(&session.sid)) {
+                answer.headers_mut().insert(header::SET_COOKIE, value);
+            }
+            answer
+        }
         Ok(Err(Refused(why))) => end(edge, &session, why).await,
         Err(_panicked) => end(edge, &session, "internal error").await,
     }

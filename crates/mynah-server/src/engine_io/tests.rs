@@ -6,21 +6,29 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::http::request::Builder;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use mynah_hub::{CloseReason, Dialect, Hub, HubConfig, Link, NewSession, Pulse, Topic};
+use mynah_hub::{CloseReason, Dialect, Hub, HubConfig, Limits, Link, NewSession, Pulse, Topic};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
+
+mod cors;
+mod revision_3;
 
 use super::line::Line;
 use super::registry::PollSession;
 use super::wire::Wire;
 use super::{Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, engine_rules};
+use crate::frames;
 use crate::origin::Origins;
 use crate::rate::{Bucket, Rate, RateLimits};
+
+/// A binary message.
+const BYTES: &[u8] = &[1, 2, 3, 4];
 
 /// What sessions said and how many are over.
 #[derive(Default)]
@@ -51,6 +59,7 @@ impl Application for Listener {
     async fn text(&self, peer: &mut Peer, text: &str) -> Result<(), Refused> {
         self.heard.lock().begun += 1;
         match text {
+            "echo" => peer.send(frames::text_with_attachments(b"4back", &[BYTES.into()])).await,
             "wait" => self.gate.acquire().await.unwrap().forget(),
             "end" => {
                 peer.end(CloseReason::Named("end")).await;
@@ -62,7 +71,8 @@ impl Application for Listener {
         Ok(())
     }
 
-    async fn binary(&self, _peer: &mut Peer, _bytes: Bytes) -> Result<(), Refused> {
+    async fn binary(&self, _peer: &mut Peer, bytes: Bytes) -> Result<(), Refused> {
+        self.heard.lock().texts.push(format!("{bytes:?}"));
         Ok(())
     }
 
@@ -95,10 +105,14 @@ impl House {
     }
 
     fn with(admission: Admission) -> Self {
+        Self::changed(Limits::default(), |options| options.admission = admission)
+    }
+
+    fn changed(limits: Limits, change: impl FnOnce(&mut EngineOptions)) -> Self {
         let (interval, timeout) = (Duration::from_secs(25), Duration::from_secs(20));
         let dialects = engine_rules(interval, timeout);
-        let hub = Hub::new(HubConfig { dialects, ..HubConfig::default() });
-        let options = EngineOptions {
+        let hub = Hub::new(HubConfig { dialects, limits, ..HubConfig::default() });
+        let mut options = EngineOptions {
             path: "/socket.io/".to_owned(),
             ping_interval: interval,
             ping_timeout: timeout,
@@ -106,9 +120,11 @@ impl House {
             max_payload: 1_000_000,
             packets_per_poll_max: 1_000,
             allow_eio3: true,
+            cookie: None,
             origins: Origins::new([], true),
-            admission,
+            admission: Admission::unlimited(),
         };
+        change(&mut options);
         let (heard, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
         let app = Listener { heard: Arc::clone(&heard), gate: Arc::clone(&gate) };
         Self { edge: Edge::new(app, hub, options), heard, gate }
@@ -117,7 +133,11 @@ impl House {
     async fn call(&self, method: &str, query: &str, body: &str) -> Response {
         let uri = format!("/socket.io/?EIO=4&transport=polling{query}");
         let request = Request::builder().method(method).uri(uri);
-        let mut request = request.body(Body::from(body.to_owned())).unwrap();
+        self.answer(request, body.to_owned()).await
+    }
+
+    async fn answer(&self, request: Builder, body: impl Into<Body>) -> Response {
+        let mut request = request.body(body.into()).unwrap();
         let address = SocketAddr::from(([192, 0, 2, 1], 4_711));
         request.extensions_mut().insert(ConnectInfo(address));
         self.edge.router().oneshot(request).await.unwrap()

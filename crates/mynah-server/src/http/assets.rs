@@ -5,7 +5,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::error::{ApiError, InputError};
 
@@ -20,6 +20,8 @@ const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 /// Build tools put a hash into the names of files under this folder.
 const HASHED: &str = "assets/";
+/// Served elsewhere, see [`super::client_bundle`].
+const CLIENT: &str = "client/";
 const ABSENT: &str = "The web page is not part of this build.\n\
     Build it with `npm ci && npm run build` in web/, then build the binary again.\n\
     The API is at /v1, its description at /openapi.json.\n";
@@ -47,26 +49,41 @@ pub(super) async fn file_or_missing(
     })
 }
 
+/// A file of the browser builds of socket.io-client, which the page's build puts beside the page.
+pub(super) fn client_file(name: &str) -> Option<EmbeddedFile> {
+    Page::get(&format!("{CLIENT}{name}"))
+}
+
+/// Value for `ETag`.
+pub(super) fn entity_tag(file: &EmbeddedFile) -> String {
+    let hash = file.metadata.sha256_hash();
+    let tag = hash.iter().take(8).fold(String::from("\""), |tag, byte| format!("{tag}{byte:02x}"));
+    format!("{tag}\"")
+}
+
+/// Whether the client has the file with this tag.
+pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    known.is_some_and(|known| known == "*" || known.contains(tag))
+}
+
 fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
-    if path.contains("..") {
+    if path.contains("..") || path.starts_with(CLIENT) {
         return None;
     }
     let file = Page::get(path)?;
-    let hash = file.metadata.sha256_hash();
-    let tag = hash.iter().take(8).fold(String::from("\""), |tag, byte| format!("{tag}{byte:02x}"));
-    let tag = format!("{tag}\"");
+    let tag = entity_tag(&file);
     let cache =
         if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let known = headers.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok());
     let shared = [(ETAG, tag.as_str()), (CACHE_CONTROL, cache), (CONTENT_SECURITY_POLICY, CSP)];
-    if known.is_some_and(|known| known == "*" || known.contains(&tag)) {
+    if is_known(headers, &tag) {
         return Some((StatusCode::NOT_MODIFIED, shared).into_response());
     }
     let kind = [(CONTENT_TYPE, content_type(path))];
     Some((shared, kind, file.data.into_owned()).into_response())
 }
 
-fn content_type(path: &str) -> &'static str {
+pub(super) fn content_type(path: &str) -> &'static str {
     match path.rsplit('.').next().unwrap_or_default() {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
@@ -76,7 +93,7 @@ fn content_type(path: &str) -> &'static str {
         "ico" => "image/x-icon",
         "webp" => "image/webp",
         "woff2" => "font/woff2",
-        "json" | "map" => "application/json",
+        "json" | "map" => "application/json; charset=utf-8",
         "webmanifest" => "application/manifest+json",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
