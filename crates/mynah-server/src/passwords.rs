@@ -1,4 +1,5 @@
-//! Password hashing in a pool of fixed size.
+//! Password hashing in a pool of fixed size. New hashes are argon2id; bcrypt is checked as well, for hashes
+//! that come from elsewhere.
 //!
 //! One argon2id computation takes some 20 ms and its memory; what bounds both is the number of threads
 //! and the length of the queue, not the number of people signing in. What does not fit is refused at once
@@ -6,6 +7,7 @@
 
 use std::sync::Arc;
 
+use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use argon2::{Algorithm, Argon2, Params, Version};
 use async_trait::async_trait;
@@ -95,11 +97,54 @@ impl PasswordHasher for PasswordPool {
     async fn verify(&self, password: String, hash: Option<String>) -> Result<bool, AccountError> {
         let known = hash.is_some();
         let hash = hash.map_or_else(|| Arc::clone(&self.dummy), Arc::from);
-        let right = self
-            .run(move |argon2| Ok(argon2.verify_password(password.as_bytes(), &*hash).is_ok()))
-            .await?;
+        let right = self.run(move |argon2| Ok(matches(argon2, &password, &hash))).await?;
         Ok(right && known)
     }
+}
+
+/// Whether a hash was made from the password. bcrypt looks at the first 72 bytes only, as everywhere.
+fn matches(argon2: &Argon2<'_>, password: &str, hash: &str) -> bool {
+    if hash.starts_with("$2") {
+        bcrypt::verify(password, hash).unwrap_or(false)
+    } else {
+        argon2.verify_password(password.as_bytes(), hash).is_ok()
+    }
+}
+
+/// Costs of a bcrypt hash that are accepted: below it is guessed, above it keeps a thread for seconds.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=15;
+/// Most memory of an argon2id hash, in KiB.
+const ARGON2_KIB_MAX: u32 = 1 << 18;
+/// Most passes of an argon2id hash.
+const ARGON2_PASSES_MAX: u32 = 20;
+
+/// Says why a hash from a configuration cannot be used: a sentence that does not repeat it.
+///
+/// Accepted are argon2id (`$argon2id$v=19$m=…`) and bcrypt (`$2a$`, `$2b$`, `$2y$`).
+///
+/// # Errors
+/// The sentence.
+pub fn check_hash(hash: &str) -> Result<(), &'static str> {
+    const WRONG: &str = "is neither an argon2id hash ($argon2id$…) nor a bcrypt hash ($2b$…): quote it \
+                         so that no shell replaces its $ signs";
+    if hash.starts_with("$2") {
+        let parts: bcrypt::HashParts = hash.parse().map_err(|_unread| WRONG)?;
+        let known = ["$2a$", "$2b$", "$2y$"].iter().any(|version| hash.starts_with(version));
+        return match BCRYPT_COSTS.contains(&parts.get_cost()) {
+            true if known => Ok(()),
+            true => Err(WRONG),
+            false => Err("has a bcrypt cost outside 4 to 15: make a hash of cost 12"),
+        };
+    }
+    let parsed = PasswordHash::new(hash).map_err(|_unread| WRONG)?;
+    if parsed.algorithm.as_str() != "argon2id" || parsed.salt.is_none() || parsed.hash.is_none() {
+        return Err(WRONG);
+    }
+    let params = Params::try_from(&parsed).map_err(|_unread| WRONG)?;
+    if params.m_cost() > ARGON2_KIB_MAX || params.t_cost() > ARGON2_PASSES_MAX {
+        return Err("costs too much: at most 256 MiB and 20 passes");
+    }
+    Ok(())
 }
 
 /// A hash of the given cost that no password is known for. It is written down rather than computed, so
@@ -139,13 +184,45 @@ mod tests {
         assert!(!pool.verify("x".to_owned(), Some("not a hash".to_owned())).await.unwrap());
     }
 
+    /// Made by bcryptjs, as the official Admin UI's `instrument()` takes them.
+    const BCRYPT: &str = "$2b$04$lz0tWNMJvUKxbwR.zTFyquFI1znJcceYQPSbUtlpelvW2j95hhte2";
+
+    #[tokio::test]
+    async fn hashes_from_elsewhere_are_checked() {
+        let pool = pool(4);
+        for version in ["$2a$", "$2b$", "$2y$"] {
+            let hash = BCRYPT.replacen("$2b$", version, 1);
+            assert!(pool.verify("changeit".to_owned(), Some(hash.clone())).await.unwrap());
+            assert!(!pool.verify("changeit2".to_owned(), Some(hash)).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn only_bounded_hashes_are_accepted_from_a_configuration() {
+        let argon2id = pool(1).hash("x".to_owned()).await.unwrap();
+        assert_eq!(check_hash(&argon2id), Ok(()));
+        assert_eq!(check_hash(BCRYPT), Ok(()));
+        for bad in [
+            "secret".to_owned(),
+            String::new(),
+            BCRYPT.replacen("$2b$", "$2x$", 1),
+            BCRYPT.replacen("$04$", "$31$", 1),
+            BCRYPT[..40].to_owned(),
+            argon2id.replacen("argon2id", "argon2i", 1),
+            argon2id.replacen("m=64", "m=4000000", 1),
+            argon2id.rsplit_once('$').unwrap().0.to_owned(),
+        ] {
+            assert!(check_hash(&bad).is_err(), "{bad}");
+        }
+    }
+
     #[tokio::test]
     async fn an_unknown_user_is_refused_after_the_same_work() {
         let pool = pool(4);
         assert!(!pool.verify("no such user".to_owned(), None).await.unwrap());
-        let parsed = argon2::password_hash::phc::PasswordHash::new(&pool.dummy).unwrap();
+        let parsed = PasswordHash::new(&pool.dummy).unwrap();
         let real = pool.hash("x".to_owned()).await.unwrap();
-        let real = argon2::password_hash::phc::PasswordHash::new(&real).unwrap();
+        let real = PasswordHash::new(&real).unwrap();
         assert_eq!((&parsed.algorithm, &parsed.params), (&real.algorithm, &real.params));
         assert_eq!(parsed.hash.map(|h| h.len()), real.hash.map(|h| h.len()));
     }
