@@ -80,6 +80,11 @@ pub enum Packet<'a> {
 }
 
 impl Packet<'_> {
+    /// Whether it carries a message of the layer above.
+    pub fn is_message(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Binary(_))
+    }
+
     /// The type, with both kinds of message as [`PacketKind::Message`].
     pub fn kind(&self) -> PacketKind {
         match self {

@@ -18,7 +18,8 @@ use mynah_hub::{Frame, Hub, HubConfig};
 use mynah_protocol::socket_io;
 use mynah_server::deadlines::Deadlines;
 use mynah_server::engine_io::{
-    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, echo, engine_rules,
+    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, Traffic, echo,
+    engine_rules,
 };
 use mynah_server::origin::Origins;
 use mynah_server::socket_io::{
@@ -201,6 +202,7 @@ async fn main() -> anyhow::Result<()> {
         cookie: None,
         origins: Origins::new([], true),
         admission: Admission::unlimited(),
+        traffic: Traffic::default(),
     };
     let layer = SocketIo::new(SocketEcho, deadlines, Duration::from_secs(1), options.max_payload);
     let sockets = Edge::new(layer, hub.clone(), engine("/socket.io/"));

@@ -14,6 +14,7 @@ mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod upgrade;
 mod wire;
 
@@ -34,6 +35,7 @@ pub use admission::Admission;
 pub use cookie::Cookie;
 pub use handshake::{Handshake, Revision};
 use registry::Registry;
+pub use traffic::{Ended, Totals, Traffic};
 
 use crate::frames;
 use crate::origin::Origins;
@@ -61,6 +63,8 @@ pub struct EngineOptions {
     pub origins: Origins,
     /// Who may begin a session now.
     pub admission: Admission,
+    /// Where it counts what passes.
+    pub traffic: Traffic,
 }
 
 /// A session of the edge, as its application sees it.

@@ -21,7 +21,7 @@ use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
 use crate::dispatch::{Dispatcher, commit_queue};
-use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, engine_rules};
+use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, Traffic, engine_rules};
 use crate::health::Health;
 use crate::http::{self, HttpOptions, Network};
 use crate::identity::{Identity, IdentityRules, Secret};
@@ -197,6 +197,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     watch_hub(&metrics, &hub);
     watch_store(&metrics, &store);
     watch_live(&metrics, &live);
+    let traffic = watched_traffic(&metrics);
     let identity = Identity::new(
         &IdentityRules {
             secret: Secret::new(config.auth.jwt_secret.expose().as_bytes()),
@@ -240,8 +241,8 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         clock,
     });
     let trusted = trusted_proxies(config)?;
-    let admission = admission(&house, trusted.clone());
-    let public = socket_router(config, sockets, (&hub, &deadlines), admission)
+    let edge = (admission(&house, trusted.clone()), traffic);
+    let public = socket_router(config, sockets, (&hub, &deadlines), edge)
         .merge(public_http(config, &house, trusted));
     let admin = http::admin_router(house.clone());
     Ok(Built { house, public, admin, hub, store, head: head_sender })
@@ -275,7 +276,7 @@ fn socket_router(
     config: &Config,
     sockets: ChatSockets,
     (hub, deadlines): (&Hub, &Deadlines),
-    admission: Admission,
+    (admission, traffic): (Admission, Traffic),
 ) -> Router {
     let settings = &config.socketio;
     let options = EngineOptions {
@@ -289,6 +290,7 @@ fn socket_router(
         cookie: settings.cookie.as_ref().map(Cookie::from),
         origins: origins(config),
         admission,
+        traffic,
     };
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     let layer =
@@ -383,6 +385,21 @@ fn watch_live(metrics: &Metrics, live: &Live) {
         let help = "Comings and goings not announced because too many waited";
         vec![counter("unannounced_presence", help, live.unannounced())]
     });
+}
+
+fn watched_traffic(metrics: &Metrics) -> Traffic {
+    let watched = Traffic::default();
+    let traffic = watched.clone();
+    metrics.add_source(move || {
+        let totals = traffic.totals();
+        vec![
+            counter("sessions_opened", "Connections begun", totals.opened),
+            gauge("polling_sessions", "Open connections that poll", totals.polling),
+            counter("packets_received", "Messages received, heartbeats aside", totals.packets_in),
+            counter("bytes_received", "Bytes of messages received", totals.bytes_in),
+        ]
+    });
+    watched
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents};
-use mynah_protocol::engine_io::RequestError;
+use mynah_protocol::engine_io::{Packet, RequestError};
 use tokio::sync::oneshot;
 
 use super::handshake::refuse;
@@ -33,12 +33,14 @@ pub(super) async fn open<A: Application>(
     let Ok(id) = edge.hub.attach(new).await else {
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
     };
+    edge.options.traffic.opened_polling();
     let sid = session_id();
     let open = edge.open_frame(&sid, &["websocket"]).packet().clone();
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
     let line = Line { id, pulse, revision };
     let session = Arc::new(PollSession::new(sid, line, wire, edge.app.opened(peer)));
     if !edge.registry.enter(&session) {
+        session.leave_polling(&edge.options.traffic);
         if let Some(state) = session.state.lock().await.take() {
             edge.app.closed(state).await;
         }
@@ -98,6 +100,7 @@ pub(super) async fn get<A: Application>(
     let polled = waiting.await;
     guard.armed = false;
     let Ok(polled) = polled else { return refuse(RequestError::BadRequest) };
+    edge.options.traffic.polled(polled.packets.iter().map(|packet| packet.len() + 1).sum());
     session.wire.answer(&polled.packets)
 }
 
@@ -158,7 +161,9 @@ async fn take_packets<A: Application>(
 ) -> Result<(), Refused> {
     let app = &edge.app;
     let mut outcome = Ok(());
+    let mut messages = 0;
     for packet in posted.packets(edge.options.packets_per_poll_max) {
+        messages += u64::from(packet.as_ref().is_ok_and(Packet::is_message));
         let taken = match packet {
             _ if session.line.pulse.is_over() => Err(Refused("session over")),
             Ok(packet) => session.line.take(edge, state, packet).await,
@@ -180,6 +185,7 @@ async fn take_packets<A: Application>(
             }
         }
     }
+    edge.options.traffic.received(messages, posted.len() as u64);
     while app.in_flight(state) > 0 {
         let Some(reply) = app.next_reply(state).await else { break };
         app.deliver(state, reply).await;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::line::Line;
 use super::wire::Wire;
-use super::{Application, Edge};
+use super::{Application, Edge, Traffic};
 
 /// One session that began with polling.
 pub(super) struct PollSession<A: Application> {
@@ -42,8 +42,13 @@ impl<A: Application> PollSession<A> {
         self.upgraded.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_upgraded(&self) {
-        self.upgraded.store(true, Ordering::Release);
+    /// It polls no more, because it was upgraded or ended; whether this was the first to say so.
+    pub(super) fn leave_polling(&self, traffic: &Traffic) -> bool {
+        let first = !self.upgraded.swap(true, Ordering::AcqRel);
+        if first {
+            traffic.stopped_polling();
+        }
+        first
     }
 }
 
@@ -84,15 +89,19 @@ impl<A: Application> Registry<A> {
 }
 
 impl<A: Application> SessionEvents for Registry<A> {
-    fn closed(&self, id: SessionId, _reason: CloseReason) {
+    fn closed(&self, id: SessionId, reason: CloseReason) {
+        let edge = self.edge.upgrade();
+        if let Some(edge) = &edge {
+            edge.options.traffic.ended(reason);
+        }
         let session = {
             let mut maps = self.maps.lock();
             let sid = maps.by_id.remove(&id);
             sid.and_then(|sid| maps.by_sid.remove(&sid))
         };
-        let (Some(session), Some(edge)) = (session, self.edge.upgrade()) else { return };
+        let (Some(session), Some(edge)) = (session, edge) else { return };
         // After an upgrade the WebSocket's reader owns the state and says goodbye itself.
-        if session.is_upgraded() {
+        if !session.leave_polling(&edge.options.traffic) {
             return;
         }
         tokio::spawn(async move {

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use mynah_hub::{
-    Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvents, SessionId, TcpSocket,
-};
+use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, TcpSocket};
 use mynah_protocol::engine_io::{self, Packet};
 use mynah_protocol::engine_io_v3;
 use mynah_protocol::websocket::{self, Decoder, Message, Role};
@@ -155,13 +153,6 @@ impl Reader {
     }
 }
 
-/// The reader of a WebSocket owns its session: nothing else hears of the end from the hub.
-struct NobodyElse;
-
-impl SessionEvents for NobodyElse {
-    fn closed(&self, _id: SessionId, _reason: CloseReason) {}
-}
-
 /// A session that begins as a WebSocket.
 pub(super) async fn serve<A: Application>(
     edge: Arc<Edge<A>>,
@@ -175,10 +166,12 @@ pub(super) async fn serve<A: Application>(
     let new = NewSession {
         dialect: handshake.revision.rules(),
         link: Link::Stream { socket: Arc::clone(&reader.socket), compact: false },
-        events: Arc::new(NobodyElse),
+        // The reader owns the session: nobody else needs to hear of its end.
+        events: edge.options.traffic.events(),
         pulse: pulse.clone(),
     };
     let Ok(id) = edge.hub.attach(new).await else { return };
+    edge.options.traffic.opened();
     let open = edge.open_frame(&session_id(), &[]);
     edge.hub.send(id, open, Class::Durable).await;
     let line = Line { id, pulse, revision: handshake.revision };
@@ -283,6 +276,7 @@ impl<A: Application> Pump<A> {
         session: &mut A::Session,
         messages: &mut Vec<Message>,
     ) -> Result<(), Ending> {
+        self.edge.options.traffic.took(messages);
         for message in std::mem::take(messages) {
             if self.line.pulse.is_over() {
                 return Err(Ending::Ended);

@@ -22,7 +22,9 @@ mod revision_3;
 use super::line::Line;
 use super::registry::PollSession;
 use super::wire::Wire;
-use super::{Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, engine_rules};
+use super::{
+    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, Traffic, engine_rules,
+};
 use crate::frames;
 use crate::origin::Origins;
 use crate::rate::{Bucket, Rate, RateLimits};
@@ -123,6 +125,7 @@ impl House {
             cookie: None,
             origins: Origins::new([], true),
             admission: Admission::unlimited(),
+            traffic: Traffic::default(),
         };
         change(&mut options);
         let (heard, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));

@@ -90,6 +90,12 @@ pub(super) enum Posted {
 }
 
 impl Posted {
+    /// Bytes of the body.
+    pub(super) fn len(&self) -> usize {
+        let (Self::V4(body) | Self::V3(body) | Self::V3Binary(body)) = self;
+        body.len()
+    }
+
     /// Its packets, at most `max`.
     pub(super) fn packets(&self, max: usize) -> Packets<'_> {
         match self {
