@@ -36,6 +36,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The listener for operators.
     pub admin: AdminConfig,
+    /// The official Socket.IO Admin UI.
+    pub admin_ui: AdminUiConfig,
     /// Sign-ins and tokens.
     pub auth: AuthConfig,
     /// REST and web pages.
@@ -92,6 +94,39 @@ pub struct AdminConfig {
 impl Default for AdminConfig {
     fn default() -> Self {
         Self { host: "127.0.0.1".to_owned(), port: 4001 }
+    }
+}
+
+/// The namespace that the official Socket.IO Admin UI connects to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminUiConfig {
+    /// Whether it is there.
+    pub enabled: bool,
+    /// Its name.
+    pub namespace: String,
+    /// Who may sign in.
+    pub username: String,
+    /// Hash of the password: argon2id (`$argon2id$…`) or bcrypt (`$2b$…`).
+    #[serde(skip_serializing_if = "Hidden::is_empty")]
+    pub password_hash: Hidden,
+}
+
+impl Default for AdminUiConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            namespace: "/admin".to_owned(),
+            username: String::new(),
+            password_hash: Hidden::default(),
+        }
+    }
+}
+
+impl AdminUiConfig {
+    /// Whether somebody can sign in.
+    pub fn has_credentials(&self) -> bool {
+        !self.username.is_empty() && !self.password_hash.is_empty()
     }
 }
 

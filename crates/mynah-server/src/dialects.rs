@@ -18,6 +18,9 @@ use crate::wire::Wire;
 /// has long been delivered then.
 const NUMBER_REST: Duration = Duration::from_secs(60);
 
+/// From here on dialects are given to no vocabulary: one for each wire, for what is no chat.
+pub const RESERVED_DIALECTS_FROM: usize = Dialect::COUNT - Wire::ALL.len();
+
 /// One dialect.
 #[derive(Debug)]
 struct Spoken {
@@ -93,11 +96,11 @@ impl Dialects {
     pub fn new(vocabularies: Vocabularies, with_places: bool) -> Result<Arc<Self>, String> {
         let rules = vocabularies.iter().flat_map(|v| &v.namespaces);
         let fixed = rules.filter(|rule| !rule.name.is_pattern()).count();
-        if fixed * Wire::ALL.len() > Dialect::COUNT {
+        if fixed * Wire::ALL.len() > RESERVED_DIALECTS_FROM {
             return Err(format!(
                 "{fixed} pairs of vocabulary and namespace are configured, at most {} are possible: \
                  remove vocabulary files or namespaces",
-                Dialect::COUNT / Wire::ALL.len()
+                RESERVED_DIALECTS_FROM / Wire::ALL.len()
             ));
         }
         Ok(Arc::new(Self { vocabularies, with_places, numbers: RwLock::default() }))
@@ -253,7 +256,7 @@ impl Numbers {
 
     /// A number that nobody has, else the one that has rested longest.
     fn free(&mut self, now: Instant) -> Option<u8> {
-        if self.spoken.len() < Dialect::COUNT {
+        if self.spoken.len() < RESERVED_DIALECTS_FROM {
             let number = u8::try_from(self.spoken.len()).ok()?;
             self.spoken.push(None);
             self.speakers.push(0);
@@ -290,7 +293,7 @@ mod tests {
     fn numbers_are_given_again_only_after_a_rest() {
         let mut numbers = Numbers::default();
         let now = Instant::now();
-        for n in 0..Dialect::COUNT {
+        for n in 0..RESERVED_DIALECTS_FROM {
             assert!(numbers.enter(key(&format!("/{n}")), now).is_some());
         }
         assert_eq!(numbers.enter(key("/more"), now), None, "all are taken");

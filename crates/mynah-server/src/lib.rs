@@ -7,6 +7,7 @@
 //!
 //! Entry points: [`http::public_router`] and [`http::admin_router`] over a [`state::House`].
 
+pub mod admin_ui;
 mod bodies;
 pub mod chat_socket;
 pub mod codes;

@@ -34,6 +34,12 @@ impl Wire {
         Self { revision: Revision::V3, parser: Parser::Msgpack },
     ];
 
+    /// Its place in [`Self::ALL`].
+    pub fn index(self) -> usize {
+        let v2 = usize::from(self.revision == Revision::V3);
+        2 * v2 + usize::from(self.parser == Parser::Msgpack)
+    }
+
     /// Whether the client's library can ask for what it missed (socket.io-client 4.6 and later; older ones of
     /// revision 4 ignore the offer).
     pub fn recovers(self) -> bool {

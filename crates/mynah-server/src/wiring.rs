@@ -1,21 +1,24 @@
 //! Building the house: the only place where adapters and ports meet.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
 use mynah_domain::Timestamp;
 use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
 use mynah_domain::ports::{
     AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, OpenRoomStore,
-    RoomStore,
+    PasswordHasher, RoomStore,
 };
 use mynah_hub::{Hub, HubConfig, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
+use crate::admin_ui::{AdminUi, AdminUiOptions, AdminUiPorts, Credentials, WithAdmin};
 use crate::chat_socket::{self, ChatSockets, Places, Present};
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
@@ -120,7 +123,16 @@ fn hub(config: &Config) -> Hub {
 /// # Errors
 /// What is wrong, with file, line and column or the entry.
 pub fn dialects(config: &Config) -> anyhow::Result<Arc<Dialects>> {
-    Dialects::new(vocabularies(config)?, config.socketio.recovery).map_err(anyhow::Error::msg)
+    let dialects = Dialects::new(vocabularies(config)?, config.socketio.recovery)
+        .map_err(anyhow::Error::msg)?;
+    let admin = &config.admin_ui;
+    if admin.enabled && dialects.first_in(&admin.namespace).is_some() {
+        anyhow::bail!(
+            "admin_ui.namespace {} is a namespace of the chat: choose another",
+            admin.namespace
+        );
+    }
+    Ok(dialects)
 }
 
 fn vocabularies(config: &Config) -> anyhow::Result<Vocabularies> {
@@ -181,7 +193,8 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     };
     let limits = ChatLimits { content_chars_max: config.limits.content_chars_max };
     let chat = Chat::new(ports, limits);
-    let accounts = accounts(config, &store, &clock, &ids)?;
+    let hasher = hasher(config)?;
+    let accounts = accounts(config, &hasher, &store, &clock, &ids);
     let live = Live::start(hub.clone(), Arc::clone(&dialects), chat.clone(), Arc::clone(&clock));
     let (head_sender, head) = watch::channel(0);
     let dispatched = Arc::default();
@@ -207,7 +220,6 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         accounts.clone(),
         Arc::clone(&clock),
     );
-    let journal = Arc::clone(&store) as Arc<dyn JournalStore>;
     let house = House {
         chat,
         accounts,
@@ -216,7 +228,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         sockets: Sockets::new(hub.clone(), Arc::clone(&dialects)),
         metrics,
         limits: Arc::new(rates(config)),
-        health: Arc::new(Health::new(journal)),
+        health: Arc::new(Health::new(Arc::clone(&store) as _)),
         head,
     };
     let open_rooms: Arc<dyn OpenRoomStore> = Arc::clone(&store) as Arc<dyn OpenRoomStore>;
@@ -228,6 +240,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         Arc::clone(&clock),
         open_rooms_kept_ms,
     ));
+    let admin_ui = admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let sockets = ChatSockets::new(chat_socket::Parts {
         house: house.clone(),
         dialects,
@@ -241,30 +254,75 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         clock,
     });
     let trusted = trusted_proxies(config)?;
-    let edge = (admission(&house, trusted.clone()), traffic);
-    let public = socket_router(config, sockets, (&hub, &deadlines), edge)
+    let sockets = WithAdmin::new(sockets, admin_ui);
+    let public = socket_router(config, sockets, (&hub, &deadlines), (&house, &trusted), traffic)
         .merge(public_http(config, &house, trusted));
     let admin = http::admin_router(house.clone());
     Ok(Built { house, public, admin, hub, store, head: head_sender })
 }
 
-fn accounts(
-    config: &Config,
-    store: &Arc<SqliteStore>,
-    clock: &Arc<dyn Clock>,
-    ids: &Arc<dyn IdSource>,
-) -> anyhow::Result<Accounts> {
+fn hasher(config: &Config) -> anyhow::Result<Arc<dyn PasswordHasher>> {
     let mut rules = PasswordRules::default();
     if config.auth.hash_threads > 0 {
         rules.threads = config.auth.hash_threads;
     }
-    let hasher = Arc::new(PasswordPool::new(rules).map_err(anyhow::Error::msg)?);
+    Ok(Arc::new(PasswordPool::new(rules).map_err(anyhow::Error::msg)?))
+}
+
+fn accounts(
+    config: &Config,
+    hasher: &Arc<dyn PasswordHasher>,
+    store: &Arc<SqliteStore>,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn IdSource>,
+) -> Accounts {
     let sessions = SessionRules {
         refresh_ttl_ms: config.auth.refresh_ttl_s.saturating_mul(1_000),
         ..SessionRules::default()
     };
     let store = Arc::clone(store) as Arc<dyn AccountStore>;
-    Ok(Accounts::new(store, hasher, Arc::clone(clock), Arc::clone(ids), sessions))
+    Accounts::new(store, Arc::clone(hasher), Arc::clone(clock), Arc::clone(ids), sessions)
+}
+
+/// The Admin UI's namespace, if it is switched on.
+fn admin_ui(
+    config: &Config,
+    house: &House,
+    (hub, traffic): (&Hub, &Traffic),
+    (hasher, clock): (&Arc<dyn PasswordHasher>, &Arc<dyn Clock>),
+    dialects: &Dialects,
+) -> Option<AdminUi> {
+    let settings = &config.admin_ui;
+    if !settings.enabled {
+        return None;
+    }
+    if !settings.has_credentials() {
+        tracing::warn!(
+            "the Admin UI has no credentials: everybody on this machine may look; set \
+             admin_ui.username and admin_ui.password_hash"
+        );
+    }
+    let credentials = settings.has_credentials().then(|| Credentials {
+        username: settings.username.clone(),
+        password_hash: settings.password_hash.expose().to_owned(),
+    });
+    let rules = dialects.vocabularies().iter().flat_map(|v| &v.namespaces);
+    let fixed = rules.filter(|rule| !rule.name.is_pattern());
+    let chat_namespaces = fixed.map(|rule| rule.name.as_str().to_owned());
+    let options = AdminUiOptions {
+        namespace: settings.namespace.clone(),
+        credentials,
+        chat_namespaces: chat_namespaces.collect(),
+    };
+    let ports = AdminUiPorts {
+        hub: hub.clone(),
+        traffic: traffic.clone(),
+        hasher: Arc::clone(hasher),
+        limits: Arc::clone(&house.limits),
+        metrics: Arc::clone(&house.metrics),
+        clock: Arc::clone(clock),
+    };
+    Some(AdminUi::new(options, ports))
 }
 
 fn origins(config: &Config) -> Origins {
@@ -274,9 +332,10 @@ fn origins(config: &Config) -> Origins {
 
 fn socket_router(
     config: &Config,
-    sockets: ChatSockets,
+    sockets: WithAdmin<ChatSockets>,
     (hub, deadlines): (&Hub, &Deadlines),
-    (admission, traffic): (Admission, Traffic),
+    (house, trusted): (&House, &[Network]),
+    traffic: Traffic,
 ) -> Router {
     let settings = &config.socketio;
     let options = EngineOptions {
@@ -289,18 +348,33 @@ fn socket_router(
         allow_eio3: settings.allow_eio3,
         cookie: settings.cookie.as_ref().map(Cookie::from),
         origins: origins(config),
-        admission,
+        admission: admission(house, trusted.to_vec()),
         traffic,
     };
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     let layer =
         SocketIo::new(sockets, deadlines.clone(), connect_timeout, settings.max_payload_bytes);
     let router = Edge::new(layer, hub.clone(), options).router();
+    let router = behind_proxies(router, trusted.to_vec());
     if settings.serve_client {
         router.merge(http::client_router(&settings.path, origins(config)))
     } else {
         router
     }
+}
+
+/// Sessions see the client's address, not that of a trusted proxy.
+fn behind_proxies(router: Router, trusted: Vec<Network>) -> Router {
+    if trusted.is_empty() {
+        return router;
+    }
+    let trusted: Arc<[Network]> = trusted.into();
+    router.layer(axum::middleware::map_request(move |mut request: Request| {
+        if let Some(address) = http::client_address(&request, &trusted).0 {
+            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 0)));
+        }
+        std::future::ready(request)
+    }))
 }
 
 /// New connections are counted by address of the client.

@@ -2,6 +2,7 @@
 
 use super::{Config, CookieConfig, SameSite, Stage};
 use crate::http::Network;
+use crate::passwords::check_hash;
 
 /// Shortest secret accepted in production, in bytes.
 const SECRET_BYTES_MIN: usize = 32;
@@ -49,10 +50,43 @@ impl Config {
                 add("http.trusted_proxies", &error.to_string());
             }
         }
+        if self.admin_ui.enabled {
+            self.admin_ui(&mut add);
+        }
         if self.env == Stage::Production {
             self.production(&mut add);
         }
         problems
+    }
+
+    fn admin_ui(&self, add: &mut dyn FnMut(&'static str, &str)) {
+        let settings = &self.admin_ui;
+        if !is_namespace(&settings.namespace) {
+            add(
+                "admin_ui.namespace",
+                "must be / and 1 to 63 letters, digits, - or _, e.g. /admin: the chat has / itself",
+            );
+        }
+        let (no_user, no_hash) = (settings.username.is_empty(), settings.password_hash.is_empty());
+        if !no_hash && let Err(problem) = check_hash(settings.password_hash.expose()) {
+            add("admin_ui.password_hash", problem);
+        }
+        if no_user && no_hash && self.env == Stage::Development {
+            return;
+        }
+        if no_user {
+            add(
+                "admin_ui.username",
+                "is missing: set it, or switch the Admin UI off with admin_ui.enabled = false",
+            );
+        }
+        if no_hash {
+            add(
+                "admin_ui.password_hash",
+                "is missing: set it to a bcrypt or argon2id hash of the password, or switch the Admin \
+                 UI off with admin_ui.enabled = false",
+            );
+        }
     }
 
     fn production(&self, add: &mut dyn FnMut(&'static str, &str)) {
@@ -84,6 +118,12 @@ fn check_cookie(cookie: &CookieConfig, add: &mut dyn FnMut(&'static str, &str)) 
     if cookie.same_site == SameSite::None && !cookie.secure {
         add("socketio.cookie.same_site", "browsers take none only with secure = true");
     }
+}
+
+fn is_namespace(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    name.strip_prefix('/')
+        .is_some_and(|rest| (1..=63).contains(&rest.len()) && rest.chars().all(allowed))
 }
 
 fn is_well_known(secret: &str) -> bool {
@@ -139,6 +179,39 @@ mod tests {
         assert_eq!(with(cookie), ["socketio.cookie.same_site"]);
         let cookie = CookieConfig { same_site: SameSite::None, secure: true, ..usual() };
         assert_eq!(with(cookie), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn the_admin_ui_needs_credentials_in_production() {
+        let mut config = Config { env: Stage::Production, ..Config::default() };
+        config.auth.jwt_secret = Hidden::new("kJ8vQm2xT5zR9bN4cW7yL1pD6fH3gS0a");
+        config.admin_ui.username = "half".to_owned();
+        assert_eq!(entries(&config), [] as [&str; 0], "switched off");
+        config.admin_ui.enabled = true;
+        assert_eq!(entries(&config), ["admin_ui.password_hash"]);
+        config.admin_ui.password_hash = Hidden::new("the password itself");
+        let problems = config.problems();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].text.contains("bcrypt") && !problems[0].text.contains("itself"));
+        config.admin_ui.password_hash =
+            Hidden::new("$2b$04$lz0tWNMJvUKxbwR.zTFyquFI1znJcceYQPSbUtlpelvW2j95hhte2");
+        assert_eq!(entries(&config), [] as [&str; 0]);
+        config.admin_ui.username = String::new();
+        assert_eq!(entries(&config), ["admin_ui.username"]);
+    }
+
+    #[test]
+    fn the_admin_ui_may_be_open_in_development_but_not_half_open() {
+        let mut config = Config::default();
+        config.admin_ui.enabled = true;
+        assert_eq!(entries(&config), [] as [&str; 0]);
+        config.admin_ui.username = "admin".to_owned();
+        assert_eq!(entries(&config), ["admin_ui.password_hash"]);
+        config.admin_ui.username = String::new();
+        for bad in ["", "/", "admin", "/a,b", "/a?b", "/\u{e9}"] {
+            config.admin_ui.namespace = bad.to_owned();
+            assert_eq!(entries(&config), ["admin_ui.namespace"], "{bad:?}");
+        }
     }
 
     #[test]

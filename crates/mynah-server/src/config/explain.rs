@@ -15,7 +15,7 @@ fn one(error: &Error) -> String {
         None => String::new(),
     };
     let entry = error.path.join(".");
-    let is_secret = entry == "auth.jwt_secret";
+    let is_secret = matches!(&*entry, "auth.jwt_secret" | "admin_ui.password_hash");
     let problem = match &error.kind {
         Kind::UnknownField(name, known) => return unknown(&source, error, name, known),
         Kind::InvalidType(given, wanted) | Kind::InvalidValue(given, wanted) => {

@@ -127,7 +127,13 @@ impl<P: Provider> Provider for Named<P> {
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 2] = ["http.allowed_origins", "http.trusted_proxies"];
-    const TEXTS: [&str; 3] = ["auth.jwt_secret", "log.level", "server.data_dir"];
+    const TEXTS: [&str; 5] = [
+        "admin_ui.password_hash",
+        "admin_ui.username",
+        "auth.jwt_secret",
+        "log.level",
+        "server.data_dir",
+    ];
     if LISTS.contains(&entry) {
         let list: Vec<&str> = text.split(',').map(str::trim).filter(|t| !t.is_empty()).collect();
         return merge(figment, name, entry, list);
@@ -271,9 +277,14 @@ mod tests {
 
     #[test]
     fn printing_hides_secrets() {
-        let loaded = from(&[("JWT_SECRET", "topsecret")]).unwrap();
-        let printed = toml::to_string(&loaded.config).unwrap();
+        let loaded = from(&[
+            ("JWT_SECRET", "topsecret"),
+            ("MYNAH_ADMIN_UI__PASSWORD_HASH", "$2b$topsecret"),
+        ]);
+        let config = loaded.unwrap().config;
+        assert_eq!(config.admin_ui.password_hash.expose(), "$2b$topsecret");
+        let printed = toml::to_string(&config).unwrap();
         assert!(!printed.contains("topsecret"), "{printed}");
-        assert!(!format!("{:?}", loaded.config).contains("topsecret"));
+        assert!(!format!("{config:?}").contains("topsecret"));
     }
 }
