@@ -478,6 +478,8 @@ fn watched_traffic(metrics: &Metrics) -> Traffic {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -494,5 +496,35 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+    }
+    #[tokio::test]
+    async fn sessions_see_the_clients_address_behind_trusted_proxies() {
+        let shown =
+            |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.ip().to_string() };
+        let seen = async |trusted: &[&str]| {
+            let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
+            let router = Router::new().route("/", axum::routing::get(shown));
+            let mut request = Request::new(axum::body::Body::empty());
+            let headers = request.headers_mut();
+            headers.insert("x-forwarded-for", "203.0.113.9".parse().unwrap());
+            let peer = SocketAddr::from(([10, 0, 0, 1], 4_711));
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let response = behind_proxies(router, trusted).oneshot(request).await.unwrap();
+            let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
+            String::from_utf8(body.to_vec()).unwrap()
+        };
+        assert_eq!(seen(&[]).await, "10.0.0.1");
+        assert_eq!(seen(&["192.0.2.0/24"]).await, "10.0.0.1");
+        assert_eq!(seen(&["10.0.0.0/8"]).await, "203.0.113.9");
+    }
+
+    #[tokio::test]
+    async fn the_admin_uis_namespace_must_not_be_one_of_the_chat() {
+        let mut config = Config::default();
+        config.admin_ui.namespace = "/mynah".to_owned();
+        assert!(dialects(&config).is_ok(), "switched off");
+        config.admin_ui.enabled = true;
+        let problem = dialects(&config).unwrap_err().to_string();
+        assert!(problem.starts_with("admin_ui.namespace /mynah "), "{problem}");
     }
 }
