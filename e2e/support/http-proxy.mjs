@@ -23,17 +23,6 @@ const UPGRADES = {
       client.once("data", (probe) => server.write(probe, () => cut(client, server)));
     });
   },
-  /** The client has the answer to its probe, and is cut off before it can say that it goes on here. */
-  "cut after the answer": ({ client, server }) => {
-    once101(server, (answer) => {
-      client.write(answer);
-      client.once("data", (probe) => server.write(probe));
-      server.once("data", (reply) => {
-        client.pause();
-        client.write(reply, () => cut(client, server));
-      });
-    });
-  },
   /** Frames are kept until there is much to send. */
   buffer: ({ client, server }) => {
     once101(server, (answer) => {

@@ -22,6 +22,9 @@ const CAMEL = {
 export const VOCABULARIES = { native: NATIVE, camel: CAMEL };
 
 export class Member {
+  /** `since` is the place in the room from which on it hears everything. */
+  since = 0;
+
   constructor(client, user, words, name) {
     Object.assign(this, { client, user, words, name });
   }
@@ -39,9 +42,14 @@ export class Member {
     const member = new Member(client, user, words, `${kind?.name ?? "4"} ${vocabulary}`);
     client.events.name = member.name;
     client.states.name = `${member.name}'s connection`;
-    if (vocabulary === "native") client.ready = await client.got("connection.ready");
-    else await client.ok("joinRoom", { roomId: room.id });
     member.roomId = room.id;
+    if (vocabulary === "native") {
+      client.ready = await client.got("connection.ready");
+      member.since = client.ready.rooms.find(({ id }) => id === room.id)?.seq ?? 0;
+    } else {
+      await client.ok("joinRoom", { roomId: room.id });
+      member.since = (await client.got("roomHistory", ({ roomId }) => roomId === room.id)).seq;
+    }
     return member;
   }
 
