@@ -7,10 +7,9 @@ const BUFFER_BYTES = 64 * 1024;
 
 /** What becomes of an upgrade. Each is given the two sockets and the bytes of the request. */
 const UPGRADES = {
-  pass: ({ client, server }) => {
-    client.pipe(server);
-    server.pipe(client);
-  },
+  pass,
+  /** Waits until `release` is called. */
+  hold: ({ client, server, released }) => released.then(() => pass({ client, server })),
   /** 101 reaches the client, nothing after it does. */
   silent: ({ client, server }) => {
     once101(server, (answer) => client.write(answer));
@@ -40,6 +39,11 @@ const REFUSALS = {
 
 export const WAYS = [...Object.keys(REFUSALS), ...Object.keys(UPGRADES)];
 
+function pass({ client, server }) {
+  client.pipe(server);
+  server.pipe(client);
+}
+
 function cut(client, server) {
   client.destroy();
   server.destroy();
@@ -66,6 +70,7 @@ function hoard(from, to) {
 export class HttpProxy {
   /** How many upgrades were asked for. */
   upgrades = 0;
+  #released = new Promise((resolve) => (this.release = resolve));
   #sockets = new Set();
   #agent = new Agent({ keepAlive: true });
 
@@ -133,7 +138,7 @@ export class HttpProxy {
     for (let index = 0; index < incoming.rawHeaders.length; index += 2)
       lines.push(`${incoming.rawHeaders[index]}: ${incoming.rawHeaders[index + 1]}`);
     server.write(`${lines.join("\r\n")}\r\n\r\n`);
-    UPGRADES[this.way]({ client, server });
+    UPGRADES[this.way]({ client, server, released: this.#released });
   }
 
   close() {
