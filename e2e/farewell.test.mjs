@@ -4,7 +4,7 @@ import { after, before } from "node:test";
 import { newUser } from "./support/api.mjs";
 import { KINDS, staysAway } from "./support/generations.mjs";
 import { JWT_SECRET, Server, scenarios } from "./support/server.mjs";
-import { read, sign } from "./support/tokens.mjs";
+import { short } from "./support/tokens.mjs";
 import { until } from "./support/wait.mjs";
 
 let server;
@@ -32,12 +32,6 @@ async function everyKind(t, user, token = user.accessToken, reconnection = true)
   return made;
 }
 
-/** A good token of `user` that ends in `seconds`. */
-function short(user, seconds) {
-  const { header, claims } = read(user.accessToken);
-  return sign(header, { ...claims, exp: Date.now() / 1_000 + seconds }, JWT_SECRET);
-}
-
 scenario("signed out: told why, disconnected by the server, and it stays away", async (t) => {
   const ada = await newUser(server.url, "ada");
   const clients = await everyKind(t, ada);
@@ -55,7 +49,7 @@ scenario("signed out: told why, disconnected by the server, and it stays away", 
 
 scenario("token expired: the transport closes, and the library is back with a fresh token", async (t) => {
   const ada = await newUser(server.url, "ada");
-  const clients = await everyKind(t, ada, short(ada, 5));
+  const clients = await everyKind(t, ada, short(ada.accessToken, 5, JWT_SECRET));
   for (const { client, dialect } of clients) {
     if (client.introduce) client.introduce(ada.accessToken);
     else client.socket.auth = (answer) => answer({ token: ada.accessToken, dialect });

@@ -16,6 +16,12 @@ export function sign(header, claims, secret, hash = "sha256") {
   return `${body}.${createHmac(hash, secret).update(body).digest("base64url")}`;
 }
 
+/** The same token, good for `seconds` from now. */
+export function short(token, seconds, secret) {
+  const { header, claims } = read(token);
+  return sign(header, { ...claims, exp: Date.now() / 1_000 + seconds }, secret);
+}
+
 /** Forgeries of `token`, by name; `secret` is the true one, for those that only lie about time. */
 export function forgeries(token, secret) {
   const { header, claims } = read(token);
