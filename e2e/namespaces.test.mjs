@@ -88,7 +88,9 @@ for (const kind of KINDS) {
     await within(DEADLINE_MS, back, "the way back");
     await ada.api.send(room.id, "back");
     await mynah.heard.find((text) => text === "back", "the message after the return");
-    assert.deepEqual(mynah.heard.items, ["back"]);
+    // A library that knows recovery presents its ticket here too, and is told what it missed.
+    const missed = mynah.socket.recovered ? ["left"] : [];
+    assert.deepEqual(mynah.heard.items, [...missed, "back"]);
     assert.equal(client.socket.io.engine.id, session, "on one connection all the time");
     assert.equal(client.states.items.length, 1);
     if (isOld(kind)) return;
