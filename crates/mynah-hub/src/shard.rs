@@ -46,8 +46,8 @@ struct Session<S> {
     written: u32,
     topics: TopicList,
     timer: Option<TimerKey>,
-    /// How often in a row the peer was not heard, with [`crate::Probing::ByPeer`].
-    missed: u8,
+    /// When the peer was last seen to have been heard, with [`crate::Probing::ByPeer`]; wraps.
+    heard_at: u32,
     dialect: Dialect,
     phase: Phase,
     /// On the list of sessions to flush.
@@ -186,7 +186,7 @@ impl<S: Socket> Shard<S> {
             written: 0,
             topics: TopicList::EMPTY,
             timer: None,
-            missed: 0,
+            heard_at: self.now as u32,
             dialect: new.dialect,
             phase: Phase::Quiet,
             dirty: false,

@@ -6,12 +6,11 @@ use crate::{Keepalive, Probing};
 /// Steps into which [`crate::Keepalive::spread`] is divided.
 const SPREAD_STEPS: u64 = 64;
 /// How often a peer that probes us is looked at before its silence is too long.
-const LOOKS: u8 = 16;
+const LOOKS: u64 = 16;
 
-/// Time from one look at a peer that probes us to the next.
-fn look(keepalive: &Keepalive) -> u64 {
-    let silence = (keepalive.interval + keepalive.timeout).as_millis() as u64;
-    silence.div_ceil(u64::from(LOOKS))
+/// The silence that is too long for a peer that probes us.
+fn silence(keepalive: &Keepalive) -> u64 {
+    (keepalive.interval + keepalive.timeout).as_millis() as u64
 }
 
 impl<S: Socket> Shard<S> {
@@ -40,7 +39,7 @@ impl<S: Socket> Shard<S> {
         // Neighbouring slots lie far apart: 37 is prime to the number of steps.
         let share = spread * (u64::from(slot) * 37 % SPREAD_STEPS) / SPREAD_STEPS;
         let first = match keepalive.probing {
-            Probing::ByPeer => look(keepalive),
+            Probing::ByPeer => silence(keepalive) / LOOKS,
             Probing::Always | Probing::WhenQuiet => keepalive.interval.as_millis() as u64,
         };
         self.set_timer(slot, self.now + first + share);
@@ -64,8 +63,8 @@ impl<S: Socket> Shard<S> {
         }
         let Some(keepalive) = self.keepalive(dialect) else { return };
         if keepalive.probing == Probing::ByPeer {
-            let next = self.now + look(keepalive);
-            self.look(slot, next);
+            let silence = silence(keepalive);
+            self.look(slot, silence);
             return;
         }
         let interval = keepalive.interval.as_millis() as u64;
@@ -95,12 +94,18 @@ impl<S: Socket> Shard<S> {
         }
     }
 
-    /// Looks whether a peer that probes us was heard.
-    fn look(&mut self, slot: u32, next: u64) {
+    /// Looks whether a peer that probes us was heard. Looks may come late, its end does not: the last
+    /// one is due when the silence is too long.
+    fn look(&mut self, slot: u32, silence: u64) {
+        let now = self.now;
         let Some(session) = self.session(slot) else { return };
-        session.missed = if session.pulse.take() { 0 } else { session.missed + 1 };
-        if session.missed < LOOKS {
-            self.set_timer(slot, next);
+        if session.pulse.take() {
+            session.heard_at = now as u32;
+        }
+        let quiet = u64::from((now as u32).wrapping_sub(session.heard_at));
+        if quiet < silence {
+            let wait = (silence - quiet).min(silence / LOOKS);
+            self.set_timer(slot, now + wait);
         } else {
             self.end(slot, CloseReason::PingTimeout);
         }
