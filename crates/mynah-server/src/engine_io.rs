@@ -8,6 +8,7 @@ mod cookie;
 pub mod echo;
 mod handshake;
 mod line;
+mod poll_style;
 mod polling;
 mod query;
 mod registry;
@@ -16,7 +17,6 @@ mod stream;
 mod tests;
 mod traffic;
 mod upgrade;
-mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use mynah_protocol::engine_io::RequestError;
 use mynah_protocol::websocket;
 
-use super::wire::Wire;
+use super::poll_style::PollStyle;
 use super::{Application, Edge, Remote, polling, query, stream, upgrade};
 
 /// Revision of the Engine.IO protocol.
@@ -174,9 +174,9 @@ async fn polling_request<A: Application>(
 ) -> Response {
     let Some(sid) = &parameters.sid else {
         let revision = parameters.revision(edge.options.allow_eio3).unwrap_or_default();
-        let wire = Wire::of(revision, parameters.b64, parameters.j.as_deref());
+        let style = PollStyle::of(revision, parameters.b64, parameters.j.as_deref());
         let handshake = introduce(revision, parameters.rest, request.headers(), address);
-        return polling::open(edge, handshake, wire).await;
+        return polling::open(edge, handshake, style).await;
     };
     let Some(session) = edge.registry.find(sid) else { return refuse(RequestError::UnknownSid) };
     match *request.method() {

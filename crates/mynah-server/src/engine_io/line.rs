@@ -1,6 +1,6 @@
 //! What both doors know of a session, and what a packet does.
 
-use mynah_hub::{Class, Dialect, Pulse, SessionId};
+use mynah_hub::{Class, Close, CloseReason, Dialect, Pulse, SessionId};
 use mynah_protocol::engine_io::{self, Packet};
 
 use super::{Application, Edge, Refused, Revision};
@@ -17,6 +17,12 @@ impl Revision {
             Self::V3 => Dialect(1),
         }
     }
+}
+
+/// The end of a session when the server goes: its client reconnects, to whoever answers then.
+pub(super) fn leave() -> Close {
+    let last = Some(frames::close(1012, "server restarting"));
+    Close { reason: CloseReason::Named("server shutting down"), last }
 }
 
 /// A session, whatever its transport.

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::handshake::refuse;
 use super::line::{After, Line};
+use super::poll_style::{PollStyle, Posted};
 use super::registry::PollSession;
-use super::wire::{Posted, Wire};
 use super::{Application, Edge, Handshake, Peer, Refused};
 use crate::bodies::{self, BodyError};
 use crate::frames;
@@ -23,7 +23,7 @@ use crate::system::session_id;
 pub(super) async fn open<A: Application>(
     edge: &Arc<Edge<A>>,
     handshake: Arc<Handshake>,
-    wire: Wire,
+    style: PollStyle,
 ) -> Response {
     let pulse = Pulse::default();
     let events: Arc<dyn SessionEvents> = Arc::clone(&edge.registry) as _;
@@ -38,7 +38,7 @@ pub(super) async fn open<A: Application>(
     let open = edge.open_frame(&sid, &["websocket"]).packet().clone();
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
     let line = Line { id, pulse, revision };
-    let session = Arc::new(PollSession::new(sid, line, wire, edge.app.opened(peer)));
+    let session = Arc::new(PollSession::new(sid, line, style, edge.app.opened(peer)));
     if !edge.registry.enter(&session) {
         session.leave_polling(&edge.options.traffic);
         if let Some(state) = session.state.lock().await.take() {
@@ -49,7 +49,7 @@ pub(super) async fn open<A: Application>(
     // A task of its own: a client that gives its request up must not stop it half-way.
     match tokio::spawn(begin(Arc::clone(edge), Arc::clone(&session))).await {
         Ok(Ok(())) => {
-            let mut answer = session.wire.answer(&[open]);
+            let mut answer = session.style.answer(&[open]);
             let cookie = edge.options.cookie.as_ref();
             if let Some(value) = cookie.and_then(|cookie| cookie.value(&session.sid)) {
                 answer.headers_mut().insert(header::SET_COOKIE, value);
@@ -101,7 +101,7 @@ pub(super) async fn get<A: Application>(
     guard.armed = false;
     let Ok(polled) = polled else { return refuse(RequestError::BadRequest) };
     edge.options.traffic.polled(polled.packets.iter().map(|packet| packet.len() + 1).sum());
-    session.wire.answer(&polled.packets)
+    session.style.answer(&polled.packets)
 }
 
 /// Clears the mark of a POST being worked on.
@@ -130,7 +130,7 @@ pub(super) async fn post<A: Application>(
         Err(BodyError::TooLarge) => return too_large(edge, session).await,
         Err(BodyError::Broken) => return end(edge, session, "broken body").await,
     };
-    let posted = match session.wire.posted(&parts.headers, body) {
+    let posted = match session.style.posted(&parts.headers, body) {
         Ok(posted) => posted,
         Err(Refused(why)) => return end(edge, session, why).await,
     };

@@ -7,15 +7,15 @@ use std::sync::{Arc, Weak};
 use mynah_hub::{CloseReason, SessionEvents, SessionId};
 use parking_lot::Mutex;
 
-use super::line::Line;
-use super::wire::Wire;
+use super::line::{Line, leave};
+use super::poll_style::PollStyle;
 use super::{Application, Edge, Traffic};
 
 /// One session that began with polling.
 pub(super) struct PollSession<A: Application> {
     pub(super) sid: String,
     pub(super) line: Line,
-    pub(super) wire: Wire,
+    pub(super) style: PollStyle,
     /// The application's state; taken by the WebSocket at the upgrade, or at the end.
     pub(super) state: tokio::sync::Mutex<Option<A::Session>>,
     /// A POST is being worked on.
@@ -23,18 +23,21 @@ pub(super) struct PollSession<A: Application> {
     /// A WebSocket is probing, or has taken over.
     pub(super) probing: AtomicBool,
     upgraded: AtomicBool,
+    /// The server is going; what was said last may still be fetched after the end.
+    leaving: AtomicBool,
 }
 
 impl<A: Application> PollSession<A> {
-    pub(super) fn new(sid: String, line: Line, wire: Wire, state: A::Session) -> Self {
+    pub(super) fn new(sid: String, line: Line, style: PollStyle, state: A::Session) -> Self {
         Self {
             sid,
             line,
-            wire,
+            style,
             state: tokio::sync::Mutex::new(Some(state)),
             posting: AtomicBool::new(false),
             probing: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -55,6 +58,17 @@ impl<A: Application> PollSession<A> {
 struct Maps<A: Application> {
     by_sid: HashMap<String, Arc<PollSession<A>>>,
     by_id: HashMap<SessionId, String>,
+}
+
+impl<A: Application> Maps<A> {
+    fn session(&self, id: SessionId) -> Option<Arc<PollSession<A>>> {
+        self.by_id.get(&id).and_then(|sid| self.by_sid.get(sid)).cloned()
+    }
+
+    fn remove(&mut self, id: SessionId) -> Option<Arc<PollSession<A>>> {
+        let sid = self.by_id.remove(&id)?;
+        self.by_sid.remove(&sid)
+    }
 }
 
 /// All sessions that began with polling; hears of their end from the hub.
@@ -96,8 +110,10 @@ impl<A: Application> SessionEvents for Registry<A> {
         }
         let session = {
             let mut maps = self.maps.lock();
-            let sid = maps.by_id.remove(&id);
-            sid.and_then(|sid| maps.by_sid.remove(&sid))
+            match maps.session(id) {
+                Some(leaving) if leaving.leaving.load(Ordering::Acquire) => Some(leaving),
+                Some(_) | None => maps.remove(id),
+            }
         };
         let (Some(session), Some(edge)) = (session, edge) else { return };
         // After an upgrade the WebSocket's reader owns the state and says goodbye itself.
@@ -107,6 +123,27 @@ impl<A: Application> SessionEvents for Registry<A> {
         tokio::spawn(async move {
             if let Some(state) = session.state.lock().await.take() {
                 edge.app.closed(state).await;
+            }
+        });
+    }
+
+    fn ended(&self, id: SessionId) {
+        self.maps.lock().remove(id);
+    }
+
+    fn leaving(&self, id: SessionId) {
+        let session = {
+            let maps = self.maps.lock();
+            maps.session(id)
+        };
+        let (Some(session), Some(edge)) = (session, self.edge.upgrade()) else { return };
+        session.leaving.store(true, Ordering::Release);
+        tokio::spawn(async move {
+            // After an upgrade the WebSocket's reader owns the state, and hears of it from the pulse.
+            let mut state = session.state.lock().await;
+            if let Some(state) = state.as_mut() {
+                edge.app.leaving(state).await;
+                edge.hub.close(id, leave()).await;
             }
         });
     }

@@ -15,7 +15,7 @@ use mynah_protocol::engine_io_v3;
 use mynah_protocol::websocket::{self, Decoder, Message, Role};
 use tokio::net::TcpStream;
 
-use super::line::{After, Line};
+use super::line::{After, Line, leave};
 use super::{Application, Edge, Handshake, IN_FLIGHT_MAX, Peer, Refused, Revision};
 use crate::frames;
 use crate::system::session_id;
@@ -43,6 +43,8 @@ pub(crate) enum Ending {
     Gone,
     /// The session was ended from our side.
     Ended,
+    /// The server is going.
+    Leaving,
     /// The peer broke a rule.
     Broken {
         /// WebSocket close code.
@@ -181,7 +183,7 @@ pub(super) async fn serve<A: Application>(
     let pump = Pump { edge, line, reader };
     match begun {
         Ok(()) => pump.run(session, early, Vec::new()).await,
-        Err(refused) => pump.end(session, refused.into()).await,
+        Err(refused) => Box::pin(pump.end(session, refused.into())).await,
     }
 }
 
@@ -207,6 +209,16 @@ pub(super) struct Pump<A: Application> {
 enum Turn<R> {
     Read(Result<(), Ending>),
     Reply(Option<R>),
+    Leave,
+}
+
+/// Waits for messages, or for the wish that the session leave. May be dropped and called again.
+async fn input<R>(reader: &mut Reader, pulse: &Pulse, messages: &mut Vec<Message>) -> Turn<R> {
+    poll_fn(|cx| match pulse.poll_leaving(cx) {
+        Poll::Ready(()) => Poll::Ready(Turn::Leave),
+        Poll::Pending => reader.poll_read(cx, messages).map(Turn::Read),
+    })
+    .await
 }
 
 impl<A: Application> Pump<A> {
@@ -236,18 +248,28 @@ impl<A: Application> Pump<A> {
                     Box::pin(self.edge.app.deliver(&mut session, reply)).await;
                 }
                 Turn::Reply(None) => {}
+                Turn::Leave => {
+                    Box::pin(self.edge.app.leaving(&mut session)).await;
+                    break Ending::Leaving;
+                }
             }
         };
-        self.end(session, ending).await;
+        Box::pin(self.end(session, ending)).await;
     }
 
     /// Says goodbye to the session.
     async fn end(self, session: A::Session, ending: Ending) {
         Box::pin(self.edge.app.closed(session)).await;
-        if let Ending::Broken { code, why } = ending {
-            let last = Some(frames::close(code, ""));
-            let reason = CloseReason::Named(why);
-            self.edge.hub.close(self.line.id, Close { reason, last }).await;
+        let close = match ending {
+            Ending::Broken { code, why } => {
+                let last = Some(frames::close(code, ""));
+                Some(Close { reason: CloseReason::Named(why), last })
+            }
+            Ending::Leaving => Some(leave()),
+            Ending::Gone | Ending::Ended => None,
+        };
+        if let Some(close) = close {
+            self.edge.hub.close(self.line.id, close).await;
         }
         if ending != Ending::Gone {
             Box::pin(self.reader.discard()).await;
@@ -260,13 +282,14 @@ impl<A: Application> Pump<A> {
         session: &mut A::Session,
         messages: &mut Vec<Message>,
     ) -> Turn<A::Reply> {
-        let app = &self.edge.app;
+        let Self { edge, line, reader } = self;
+        let app = &edge.app;
         match app.in_flight(session) {
-            0 => Turn::Read(self.reader.read(messages).await),
+            0 => input(reader, &line.pulse, messages).await,
             IN_FLIGHT_MAX.. => Turn::Reply(app.next_reply(session).await),
             _ => tokio::select! {
                 reply = app.next_reply(session) => Turn::Reply(reply),
-                read = self.reader.read(messages) => Turn::Read(read),
+                turn = input(reader, &line.pulse, messages) => turn,
             },
         }
     }

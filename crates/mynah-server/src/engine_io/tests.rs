@@ -17,11 +17,12 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 mod cors;
+mod leaving;
 mod revision_3;
 
 use super::line::Line;
+use super::poll_style::PollStyle;
 use super::registry::PollSession;
-use super::wire::Wire;
 use super::{
     Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, Traffic, engine_rules,
 };
@@ -88,7 +89,9 @@ impl Application for Listener {
 
     async fn deliver(&self, _peer: &mut Peer, (): ()) {}
 
-    async fn leaving(&self, _peer: &mut Peer) {}
+    async fn leaving(&self, peer: &mut Peer) {
+        peer.send(frames::text(b"4goodbye")).await;
+    }
 
     async fn closed(&self, _peer: Peer) {
         self.heard.lock().closed += 1;
@@ -217,7 +220,7 @@ async fn a_session_that_ended_before_it_was_entered_is_not_kept() {
     });
     let peer = Peer { id, hub, handshake };
     let line = Line { id, pulse, revision: Revision::V4 };
-    let session = Arc::new(PollSession::new("sid".to_owned(), line, Wire::V4, peer));
+    let session = Arc::new(PollSession::new("sid".to_owned(), line, PollStyle::V4, peer));
     assert!(!registry.enter(&session));
     assert!(registry.find("sid").is_none());
 }

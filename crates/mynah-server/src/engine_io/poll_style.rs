@@ -11,7 +11,7 @@ use super::{Refused, Revision, query};
 
 /// How a session polls; decided by its first request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Wire {
+pub(super) enum PollStyle {
     /// Packets joined by a separator.
     V4,
     /// Packets with their lengths; in raw bytes if there is binary, unless the client wants base64.
@@ -23,7 +23,7 @@ pub(super) enum Wire {
 /// Longest index of a script callback.
 const INDEX_DIGITS_MAX: usize = 16;
 
-impl Wire {
+impl PollStyle {
     /// How a client polls that speaks `revision` and sent these `b64` and `j` parameters.
     pub(super) fn of(revision: Revision, b64: bool, j: Option<&str>) -> Self {
         match (revision, j) {
@@ -191,10 +191,10 @@ mod tests {
 
     #[test]
     fn the_first_request_decides_how_a_session_polls() {
-        assert_eq!(Wire::of(Revision::V4, true, Some("1")), Wire::V4);
-        assert_eq!(Wire::of(Revision::V3, true, None), Wire::V3 { raw: false });
-        assert_eq!(Wire::of(Revision::V3, false, None), Wire::V3 { raw: true });
-        let hostile = Wire::of(Revision::V3, true, Some("1](alert)"));
-        assert_eq!(hostile, Wire::Jsonp { index: "1".into() });
+        assert_eq!(PollStyle::of(Revision::V4, true, Some("1")), PollStyle::V4);
+        assert_eq!(PollStyle::of(Revision::V3, true, None), PollStyle::V3 { raw: false });
+        assert_eq!(PollStyle::of(Revision::V3, false, None), PollStyle::V3 { raw: true });
+        let hostile = PollStyle::of(Revision::V3, true, Some("1](alert)"));
+        assert_eq!(hostile, PollStyle::Jsonp { index: "1".into() });
     }
 }
