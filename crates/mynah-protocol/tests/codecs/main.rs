@@ -5,7 +5,10 @@ mod engine_io;
 #[cfg(test)]
 mod engine_io_v3;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod handshake;
+#[cfg(test)]
 mod msgpack;
 #[cfg(test)]
 mod socket_io;
