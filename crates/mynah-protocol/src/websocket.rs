@@ -1,9 +1,10 @@
-//! WebSocket frames and the opening handshake (RFC 6455), without extensions.
+//! WebSocket frames and the opening handshake (RFC 6455), and the extension [`deflate`].
 //!
 //! [`Decoder`] turns received bytes into [`Message`]s, [`encode()`] and its companions build
 //! frames, [`check_handshake`] judges an upgrade request.
 
 mod decode;
+pub mod deflate;
 mod encode;
 mod frame;
 mod handshake;

@@ -29,6 +29,7 @@ const ROOMS: [Room; 10] = [
         outside: Some(&[
             "base64",
             "bytes",
+            "flate2",
             "hmac",
             "memchr",
             "serde",

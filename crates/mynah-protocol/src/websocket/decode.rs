@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::frame::{Frame, HEADER_BYTES_MAX, control_message, parse_header};
-use super::{OpCode, Role, apply_mask};
+use super::{OpCode, Role, apply_mask, deflate};
 
 /// What one peer may make the decoder hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub enum Message {
 /// Why a peer's bytes are refused; the connection has to be failed with [`Self::close_code`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// A reserved bit is set although no extension was negotiated.
+    /// A reserved bit is set that no negotiated extension gives a meaning there.
     #[error("reserved bits set")]
     ReservedBits,
     /// Opcode 3–7 or 11–15.
@@ -84,13 +84,16 @@ pub enum DecodeError {
     /// The message exceeds [`Limits::fragments_max`].
     #[error("too many fragments")]
     TooManyFragments,
+    /// A compressed message that is no deflate stream.
+    #[error("invalid compressed data")]
+    InvalidDeflate,
 }
 
 impl DecodeError {
     /// Status code for the close frame: 1002, 1007 or 1009 (RFC 6455 section 7.4.1).
     pub fn close_code(&self) -> u16 {
         match self {
-            Self::InvalidUtf8 => 1007,
+            Self::InvalidUtf8 | Self::InvalidDeflate => 1007,
             Self::MessageTooBig | Self::TooManyFragments => 1009,
             Self::ReservedBits
             | Self::UnknownOpCode(_)
@@ -114,6 +117,7 @@ impl DecodeError {
 pub struct Decoder {
     limits: Limits,
     role: Role,
+    deflate: bool,
     state: State,
     partial: Option<Box<Partial>>,
 }
@@ -146,6 +150,7 @@ impl Partial {
 #[derive(Debug)]
 struct Assembly {
     is_text: bool,
+    compressed: bool,
     bytes: Vec<u8>,
     validated: usize,
     fragments: u32,
@@ -154,7 +159,7 @@ struct Assembly {
 impl Assembly {
     fn append(&mut self, chunk: &[u8]) -> Result<(), DecodeError> {
         self.bytes.extend_from_slice(chunk);
-        if !self.is_text {
+        if !self.is_text || self.compressed {
             return Ok(());
         }
         let fresh = self.bytes.get(self.validated..).unwrap_or_default();
@@ -166,19 +171,35 @@ impl Assembly {
         Ok(())
     }
 
-    fn finish(self) -> Result<Message, DecodeError> {
-        if !self.is_text {
-            return Ok(Message::Binary(self.bytes.into()));
+    fn finish(self, message_bytes_max: usize) -> Result<Message, DecodeError> {
+        if self.compressed {
+            return inflated(self.is_text, &self.bytes, message_bytes_max);
         }
-        let text = String::from_utf8(self.bytes).ok().ok_or(DecodeError::InvalidUtf8)?;
-        Ok(Message::Text(text))
+        message(self.is_text, self.bytes)
     }
+}
+
+fn message(is_text: bool, bytes: Vec<u8>) -> Result<Message, DecodeError> {
+    if !is_text {
+        return Ok(Message::Binary(bytes.into()));
+    }
+    String::from_utf8(bytes).map(Message::Text).ok().ok_or(DecodeError::InvalidUtf8)
+}
+
+fn inflated(is_text: bool, payload: &[u8], bytes_max: usize) -> Result<Message, DecodeError> {
+    message(is_text, deflate::inflate(payload, bytes_max)?)
 }
 
 impl Decoder {
     /// A decoder at the start of a connection.
     pub fn new(role: Role, limits: Limits) -> Self {
-        Self { limits, role, state: State::Open, partial: None }
+        Self { limits, role, deflate: false, state: State::Open, partial: None }
+    }
+
+    /// Takes compressed messages too; for connections on which that was negotiated. They are
+    /// inflated when they are complete, never beyond [`Limits::message_bytes_max`].
+    pub fn with_deflate(self) -> Self {
+        Self { deflate: true, ..self }
     }
 
     /// Decodes `input`, unmasking it in place, and calls `on_message` for each complete message
@@ -255,7 +276,7 @@ impl Decoder {
     fn next_frame(&mut self, input: &[u8]) -> Result<Option<(Frame, usize)>, DecodeError> {
         let Some(partial) = self.partial.as_mut().filter(|p| p.frame.is_some() || p.header_len > 0)
         else {
-            let parsed = parse_header(input, self.role)?;
+            let parsed = parse_header(input, self.role, self.deflate)?;
             if let Some((frame, _)) = parsed {
                 self.admit(frame)?;
             } else {
@@ -276,7 +297,7 @@ impl Decoder {
             }
             partial.header_len += 1;
             let known = partial.header.get(..partial.header_len).unwrap_or_default();
-            if let Some((frame, _)) = parse_header(known, self.role)? {
+            if let Some((frame, _)) = parse_header(known, self.role, self.deflate)? {
                 partial.header_len = 0;
                 self.admit(frame)?;
                 return Ok(Some((frame, index + 1)));
@@ -292,6 +313,7 @@ impl Decoder {
         }
         let message = self.partial.as_mut().and_then(|partial| partial.message.as_mut());
         let mut held = 0;
+        let mut compressed = frame.compressed;
         match (frame.opcode == OpCode::Continuation, message) {
             (true, None) => return Err(DecodeError::ContinuationUnexpected),
             (false, Some(_)) => return Err(DecodeError::MessageInterrupted),
@@ -302,9 +324,14 @@ impl Decoder {
                     return Err(DecodeError::TooManyFragments);
                 }
                 held = message.bytes.len() as u64;
+                compressed = message.compressed;
             }
         }
-        if held.saturating_add(frame.payload_len) > self.limits.message_bytes_max as u64 {
+        let bytes_max = match self.limits.message_bytes_max {
+            bytes_max if compressed => deflate::compressed_bytes_max(bytes_max),
+            bytes_max => bytes_max,
+        };
+        if held.saturating_add(frame.payload_len) > bytes_max as u64 {
             return Err(DecodeError::MessageTooBig);
         }
         Ok(())
@@ -320,6 +347,10 @@ impl Decoder {
         match (frame.opcode, frame.fin) {
             (OpCode::Close | OpCode::Ping | OpCode::Pong, _) if whole => {
                 return control_message(frame.opcode, chunk).map(Some);
+            }
+            (OpCode::Text | OpCode::Binary, true) if whole && frame.compressed => {
+                let is_text = frame.opcode == OpCode::Text;
+                return inflated(is_text, chunk, self.limits.message_bytes_max).map(Some);
             }
             (OpCode::Text, true) if whole => {
                 let text = std::str::from_utf8(chunk).ok().ok_or(DecodeError::InvalidUtf8)?;
@@ -341,7 +372,8 @@ impl Decoder {
         if !frame.fin {
             return Ok(None);
         }
-        partial.message.take().map(Assembly::finish).transpose()
+        let bytes_max = self.limits.message_bytes_max;
+        partial.message.take().map(|message| message.finish(bytes_max)).transpose()
     }
 
     /// Buffers a part of a frame.
@@ -355,6 +387,7 @@ impl Decoder {
         }
         let message = partial.message.get_or_insert_with(|| Assembly {
             is_text: frame.opcode == OpCode::Text,
+            compressed: frame.compressed,
             bytes: Vec::new(),
             validated: 0,
             fragments: 1,

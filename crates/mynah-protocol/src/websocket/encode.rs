@@ -63,7 +63,7 @@ fn header_len(payload_len: usize) -> usize {
     }
 }
 
-fn put_header(opcode: OpCode, payload_len: usize, mask_bit: u8, out: &mut Vec<u8>) {
+pub(super) fn put_header(opcode: OpCode, payload_len: usize, mask_bit: u8, out: &mut Vec<u8>) {
     out.push(0x80 | opcode as u8);
     match payload_len {
         0..=125 => out.push(mask_bit | payload_len as u8),

@@ -7,28 +7,38 @@ use super::{DecodeError, Message, OpCode, Role};
 /// Longest frame header: 2 bytes, 8 bytes of length, 4 bytes of masking key.
 pub(super) const HEADER_BYTES_MAX: usize = 14;
 
+/// Marks a compressed message on its first frame, RFC 7692 section 6.
+pub(super) const RSV1: u8 = 0x40;
+
 /// A frame header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
     pub(super) fin: bool,
+    /// The first frame of a compressed message.
+    pub(super) compressed: bool,
     pub(super) opcode: OpCode,
     pub(super) mask: [u8; 4],
     pub(super) payload_len: u64,
 }
 
 /// Reads a frame header from the start of `bytes`, failing on the first byte that is wrong;
-/// `None` if more bytes are needed.
+/// `None` if more bytes are needed. Messages may be compressed if `deflate` was agreed on.
 pub(super) fn parse_header(
     bytes: &[u8],
     role: Role,
+    deflate: bool,
 ) -> Result<Option<(Frame, usize)>, DecodeError> {
     let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
     let fin = first & 0x80 != 0;
-    if first & 0x70 != 0 {
+    let compressed = first & 0x70 == RSV1;
+    if first & 0x70 != 0 && !(compressed && deflate) {
         return Err(DecodeError::ReservedBits);
     }
     let bits = first & 0x0F;
     let opcode = OpCode::from_bits(bits).ok_or(DecodeError::UnknownOpCode(bits))?;
+    if compressed && (opcode.is_control() || opcode == OpCode::Continuation) {
+        return Err(DecodeError::ReservedBits);
+    }
     if opcode.is_control() && !fin {
         return Err(DecodeError::ControlFragmented);
     }
@@ -69,7 +79,7 @@ pub(super) fn parse_header(
         (true, Some(mask)) => (*mask, 4),
         (true, None) => return Ok(None),
     };
-    let frame = Frame { fin, opcode, mask, payload_len };
+    let frame = Frame { fin, compressed, opcode, mask, payload_len };
     Ok(Some((frame, 2 + length_bytes + mask_bytes)))
 }
 
