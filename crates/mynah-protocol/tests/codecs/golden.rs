@@ -3,8 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use mynah_protocol::engine_io;
 use mynah_protocol::socket_io::{self, BinaryHead, Decoder, Limits, Packet, msgpack};
+use mynah_protocol::websocket::deflate::put_compressed;
+use mynah_protocol::websocket::{self, Message, OpCode, Role};
+use mynah_protocol::{engine_io, engine_io_v3};
 use serde_json::{Map, Value, json};
 
 fn vectors(section: &str) -> Value {
@@ -96,6 +98,75 @@ fn engine_io_payloads() {
             engine_io::append_packet(packet.as_bytes(), &mut again);
         }
         assert_eq!(again, body.as_bytes());
+    }
+}
+
+#[test]
+fn engine_io_packets_of_revision_3() {
+    for vector in list(&vectors("engine_io_v3")["packets"]) {
+        let expected = without_empty(&vector["packet"]);
+        let text = vector["text"].as_str().unwrap();
+        assert_eq!(shown_engine(&engine_io_v3::decode_text(text).unwrap()), expected);
+        match binary(&vector["websocket"]) {
+            Some(bytes) => {
+                let found = engine_io_v3::decode_binary(&bytes).unwrap();
+                assert_eq!(shown_engine(&found), expected);
+            }
+            None => assert_eq!(vector["websocket"], vector["text"]),
+        }
+    }
+}
+
+#[test]
+fn engine_io_payloads_of_revision_3() {
+    for vector in list(&vectors("engine_io_v3")["payloads"]) {
+        let expected: Vec<Value> = list(&vector["packets"]).iter().map(without_empty).collect();
+        let text = vector["text"].as_str().unwrap();
+        let raw = binary(&vector["binary"]).unwrap();
+        let of_text: Vec<_> = engine_io_v3::decode_payload(text.as_bytes(), 100).collect();
+        let of_raw: Vec<_> = engine_io_v3::decode_binary_payload(&raw, 100).collect();
+        for packets in [&of_text, &of_raw] {
+            let found: Vec<Value> =
+                packets.iter().map(|packet| shown_engine(packet.as_ref().unwrap())).collect();
+            assert_eq!(found, expected);
+        }
+
+        // Ours begin as packets of revision 4.
+        let packets: Vec<Vec<u8>> = of_text.iter().flatten().map(revision_4).collect();
+        let encode = |raw| engine_io_v3::encode_payload(packets.iter().map(Vec::as_slice), raw);
+        assert_eq!(encode(false), engine_io_v3::Body::Text(text.to_owned()));
+        if packets.iter().any(|packet| packet.starts_with(b"b")) {
+            assert_eq!(encode(true), engine_io_v3::Body::Binary(raw.to_vec()));
+        }
+    }
+}
+
+fn revision_4(packet: &engine_io::Packet<'_>) -> Vec<u8> {
+    use engine_io::Packet;
+    let mut out = Vec::new();
+    match packet {
+        Packet::Text(text) => engine_io::encode_text(text, &mut out),
+        Packet::Binary(bytes) => engine_io::encode_binary(bytes, &mut out),
+        Packet::Open(text) | Packet::Ping(text) | Packet::Pong(text) => {
+            out.push(b'0' + packet.kind() as u8);
+            out.extend_from_slice(text.as_bytes());
+        }
+        Packet::Close | Packet::Upgrade | Packet::Noop => out.push(b'0' + packet.kind() as u8),
+    }
+    out
+}
+
+#[test]
+fn messages_compressed_by_zlib() {
+    for vector in list(&vectors("deflate")) {
+        let mut frame = Vec::new();
+        put_compressed(OpCode::Text, &binary(&vector["payload"]).unwrap(), &mut frame);
+        let limits = websocket::Limits::default();
+        let mut decoder = websocket::Decoder::new(Role::Client, limits).with_deflate();
+        let mut messages = Vec::new();
+        decoder.feed(&mut frame, &mut |message| messages.push(message)).unwrap();
+        let text = vector["text"].as_str().unwrap().to_owned();
+        assert_eq!(messages, [Message::Text(text)]);
     }
 }
 

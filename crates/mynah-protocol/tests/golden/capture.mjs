@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { isDeepStrictEqual } from "node:util";
+import { constants, deflateRawSync } from "node:zlib";
 
 import engine2 from "engine.io-parser-2";
 import * as engine5 from "engine.io-parser";
@@ -299,6 +300,30 @@ async function msgpack() {
   });
 }
 
+// permessage-deflate, as ws compresses
+
+function deflate() {
+  const texts = [
+    "",
+    "a",
+    "Hello",
+    '42["message",{"text":"hello hello hello","room":"general"}]',
+    "é€😀".repeat(20),
+    "0123456789abcdef".repeat(100),
+    JSON.stringify(Object.values(values)).slice(0, 3000),
+  ];
+  const vectors = [];
+  for (const text of texts) {
+    for (const [level, windowBits] of [[6, 15], [9, 9], [1, 12], [0, 15]]) {
+      const options = { level, windowBits, finishFlush: constants.Z_SYNC_FLUSH };
+      const stream = deflateRawSync(text, options);
+      const payload = stream.length > 4 ? stream.subarray(0, -4) : Buffer.of(0);
+      vectors.push({ text, payload: shown(payload) });
+    }
+  }
+  return vectors;
+}
+
 const manifest = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
 const vectors = {
   captured_from: manifest.dependencies,
@@ -307,6 +332,7 @@ const vectors = {
   socket_io: await socket(5),
   socket_io_v4: await socket(4),
   socket_io_msgpack: await msgpack(),
+  deflate: deflate(),
 };
 const line = (value) => JSON.stringify(value);
 const list = (entries) => `[\n${entries.map(line).join(",\n")}\n]`;
