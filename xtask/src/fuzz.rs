@@ -36,8 +36,12 @@ pub(crate) fn run(
             // Sanitizers need a nightly compiler; coverage and our own checks do not.
             let mut command = Command::new(&program);
             command.current_dir(workspace.root());
-            command.args(["fuzz", "run", "--sanitizer", "none", target.as_str(), "--"]);
-            process::run(command.arg(format!("-max_total_time={seconds}")))
+            command.args(["fuzz", "run", "--sanitizer", "none", target.as_str()]);
+            // What a run finds goes to the first folder; the seeds are only read.
+            let corpus = format!("fuzz/corpus/{target}");
+            std::fs::create_dir_all(workspace.path(&corpus))?;
+            command.args([corpus, format!("fuzz/seeds/{target}")]);
+            process::run(command.args(["--", &format!("-max_total_time={seconds}")]))
         })?;
     }
     Ok(())

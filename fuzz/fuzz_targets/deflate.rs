@@ -1,0 +1,7 @@
+//! Runs `checks/deflate.rs` on what libFuzzer makes up.
+#![no_main]
+
+#[path = "../checks/deflate.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::check(data));
