@@ -225,6 +225,10 @@ async fn subscribe_rooms(
 
 impl Missed {
     fn retries(&self, origin: crate::recovery::Origin) -> Retries {
-        Retries::unseen(origin, &self.events, std::time::Instant::now())
+        Retries::of_missed(
+            origin,
+            (self.seen_last.as_ref(), &self.events),
+            std::time::Instant::now(),
+        )
     }
 }

@@ -19,6 +19,8 @@ use crate::vocabulary::field::Subject;
 /// What is sent to a recovered client before it hears live events again.
 pub(super) struct Missed {
     pub(super) events: Vec<Event>,
+    /// The last event that the client has seen.
+    pub(super) seen_last: Option<Event>,
     /// The log was read up to here …
     up_to: u64,
     /// … and each stream with news up to there.
@@ -40,6 +42,12 @@ fn heads(events: &[Event], own: &Topic) -> Vec<(Topic, u64)> {
     heads.into_iter().map(|(stream, seq)| (topic(stream), seq)).collect()
 }
 
+/// The log is read from the last event on that the client has seen.
+fn take_seen(events: &mut Vec<Event>, claim: Claim) -> Option<Event> {
+    let is_first = events.first().is_some_and(|event| event.pos <= claim.seen.pos);
+    is_first.then(|| events.remove(0))
+}
+
 fn whole(page: LogPage) -> Option<LogPage> {
     (!page.gap && !page.more).then_some(page)
 }
@@ -51,8 +59,10 @@ pub(super) async fn everywhere(
     claim: Claim,
     since: &HashMap<RoomId, u64>,
 ) -> Result<Option<Missed>, ChatError> {
-    let page = door.house.chat.events_for(actor, claim.seen.pos, Some(CATCH_UP_MAX)).await?;
-    let Some(LogPage { events, next, .. }) = whole(page) else { return Ok(None) };
+    let after = claim.seen.pos.saturating_sub(1);
+    let page = door.house.chat.events_for(actor, after, Some(CATCH_UP_MAX)).await?;
+    let Some(LogPage { mut events, next, .. }) = whole(page) else { return Ok(None) };
+    let seen_last = take_seen(&mut events, claim);
     let heads = heads(&events, &topics::user_everywhere(&actor.tenant, &actor.user));
     let events = heard_by(&actor.user, events);
     // A client that counts per room knows better; if it misses more than the log gave, that is asked for.
@@ -72,7 +82,7 @@ pub(super) async fn everywhere(
         }
         kept.push(event);
     }
-    Ok(Some(Missed { events: kept, up_to: next, heads, reopened: Vec::new() }))
+    Ok(Some(Missed { events: kept, up_to: next, heads, seen_last, reopened: Vec::new() }))
 }
 
 /// Leaves out what happened in a room before the user came in: a live connection heard the room from then on.
@@ -139,12 +149,14 @@ pub(super) async fn of_open_rooms(
     let topics = open.iter().map(|open| topics::room(&open.room)).collect();
     peer.hub.subscribe_many(peer.id, dialect, topics).await;
     let rooms: Vec<RoomId> = open.iter().map(|open| open.room.clone()).collect();
-    let page = door.house.chat.events_of(actor, &rooms, claim.seen.pos, CATCH_UP_MAX).await?;
+    let after = claim.seen.pos.saturating_sub(1);
+    let page = door.house.chat.events_of(actor, &rooms, after, CATCH_UP_MAX).await?;
     let Some(LogPage { mut events, next, .. }) = whole(page) else {
         let topics = rooms.iter().map(topics::room).collect();
         peer.hub.unsubscribe(peer.id, dialect, topics).await;
         return Ok(None);
     };
+    let seen_last = take_seen(&mut events, claim);
     let heads = heads(&events, &topics::user_by_room(&actor.tenant, &actor.user));
     let shown: HashMap<&RoomId, u64> =
         open.iter().map(|open| (&open.room, open.after_seq)).collect();
@@ -152,7 +164,7 @@ pub(super) async fn of_open_rooms(
         Stream::Room(room) => shown.get(room).is_some_and(|after| event.seq > *after),
         Stream::User(_) => true,
     });
-    Ok(Some(Missed { events, up_to: next, heads, reopened }))
+    Ok(Some(Missed { events, seen_last, up_to: next, heads, reopened }))
 }
 
 /// How the store knows a connection.

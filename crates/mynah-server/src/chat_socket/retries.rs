@@ -8,6 +8,8 @@
 //!
 //! * whose message the client has not seen, as the place it recovers from shows (its own copy comes before
 //!   the answer), in the first seconds of the connection, when the library repeats what it has waiting;
+//! * whose message is the last thing the client has seen, so that the answer may be lost, in the same time,
+//!   if it is the very next one by number;
 //! * that was begun on the same connection some time ago and is not, or only just now, answered.
 //!
 //! Equal messages sent on purpose follow an answer, or one another within moments.
@@ -38,6 +40,8 @@ pub(super) type Answered = Arc<AtomicU64>;
 enum Since {
     /// The client came back without having seen it.
     Unseen(Instant),
+    /// The client came back, and it is the last it has seen.
+    SeenLast(Instant),
     /// It was begun on this connection.
     Begun(Instant, Answered),
 }
@@ -45,6 +49,7 @@ enum Since {
 #[derive(Debug)]
 struct Sent {
     print: u64,
+    number: u64,
     client_id: String,
     since: Since,
 }
@@ -56,6 +61,7 @@ pub(super) struct Retries(Vec<Sent>);
 /// The id and the content's fingerprint of a send.
 pub(super) struct Derived {
     print: u64,
+    number: u64,
     client_id: String,
 }
 
@@ -68,20 +74,33 @@ pub(super) fn derive(origin: Origin, number: u64, incoming: &Incoming) -> Derive
     let digest = context.finish();
     let print = digest.as_ref().first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
     let client_id = format!("{SESSION_CLIENT_ID_MARK}{origin}.{number}.{print:016x}");
-    Derived { print, client_id }
+    Derived { print, number, client_id }
+}
+
+/// What the client id of a message says that a client object sent without one.
+fn read_derived(origin: Origin, event: &Event) -> Option<Derived> {
+    let Fact::MessageCreated { message } = &event.fact else { return None };
+    let client_id = message.client_id.as_ref()?;
+    let own = client_id.strip_prefix(SESSION_CLIENT_ID_MARK)?;
+    let (number, print) = own.strip_prefix(&format!("{origin}."))?.split_once('.')?;
+    let print = u64::from_str_radix(print, 16).ok()?;
+    Some(Derived { print, number: number.parse().ok()?, client_id: client_id.clone() })
 }
 
 impl Retries {
-    /// Those of the events a client missed that it sent itself.
-    pub(super) fn unseen(origin: Origin, missed: &[Event], now: Instant) -> Self {
-        let own = format!("{SESSION_CLIENT_ID_MARK}{origin}.");
-        let sent = missed.iter().filter_map(|event| {
-            let Fact::MessageCreated { message } = &event.fact else { return None };
-            let client_id = message.client_id.as_ref().filter(|id| id.starts_with(&own))?;
-            let print = u64::from_str_radix(client_id.rsplit('.').next()?, 16).ok()?;
-            Some(Sent { print, client_id: client_id.clone(), since: Since::Unseen(now) })
-        });
-        Self(sent.take(REMEMBERED_MAX).collect())
+    /// Those of the events a client missed that it sent itself, and the last one it has seen, if so.
+    pub(super) fn of_missed(
+        origin: Origin,
+        (seen_last, missed): (Option<&Event>, &[Event]),
+        now: Instant,
+    ) -> Self {
+        let as_sent = |event, since| {
+            let Derived { print, number, client_id } = read_derived(origin, event)?;
+            Some(Sent { print, number, client_id, since })
+        };
+        let last = seen_last.and_then(|event| as_sent(event, Since::SeenLast(now)));
+        let missed = missed.iter().filter_map(|event| as_sent(event, Since::Unseen(now)));
+        Self(last.into_iter().chain(missed).take(REMEMBERED_MAX).collect())
     }
 
     /// Whether there is nothing to remember.
@@ -92,8 +111,9 @@ impl Retries {
     /// The id for a send: that of the earlier one if it repeats one. Tell the counter when it is answered.
     pub(super) fn id_for(&mut self, derived: Derived, now: Instant) -> (String, Answered) {
         self.0.retain(|sent| sent.may_come_again(now));
-        let Derived { print, client_id } = derived;
-        let known = self.0.iter().position(|sent| sent.print == print && sent.is_repeated(now));
+        let Derived { print, number, client_id } = derived;
+        let is_known = |sent: &Sent| sent.print == print && sent.is_repeated(number, now);
+        let known = self.0.iter().position(is_known);
         let client_id = match known {
             Some(at) => self.0.swap_remove(at).client_id,
             None => client_id,
@@ -103,7 +123,7 @@ impl Retries {
         }
         let answered = Answered::default();
         let since = Since::Begun(now, Arc::clone(&answered));
-        self.0.push(Sent { print, client_id: client_id.clone(), since });
+        self.0.push(Sent { print, number, client_id: client_id.clone(), since });
         (client_id, answered)
     }
 }
@@ -111,7 +131,7 @@ impl Retries {
 impl Sent {
     fn may_come_again(&self, now: Instant) -> bool {
         match &self.since {
-            Since::Unseen(at) => now.duration_since(*at) < AFTER_RECONNECT,
+            Since::Unseen(at) | Since::SeenLast(at) => now.duration_since(*at) < AFTER_RECONNECT,
             Since::Begun(at, answered) => match answered.load(Ordering::Acquire) {
                 0 => true,
                 after_ms => {
@@ -122,9 +142,10 @@ impl Sent {
         }
     }
 
-    fn is_repeated(&self, now: Instant) -> bool {
+    fn is_repeated(&self, number: u64, now: Instant) -> bool {
         match &self.since {
             Since::Unseen(_) => true,
+            Since::SeenLast(_) => number <= self.number + 1,
             Since::Begun(at, _) => now.duration_since(*at) >= SLOW,
         }
     }
@@ -191,6 +212,71 @@ mod tests {
         let crossing = now + Duration::from_secs(3);
         let (crossed, _) = retries.id_for(derive(origin, 4, &incoming("ok")), crossing);
         assert_eq!(first, crossed, "the answer was on its way");
+    }
+
+    fn stored(origin: Origin, number: u64, text: &str) -> Event {
+        use mynah_domain::event::Stream;
+        use mynah_domain::message::Message;
+        use mynah_domain::room::Profile;
+        use mynah_domain::{MessageId, RoomId, TenantId, UserId};
+        let (tenant, room) = (TenantId::single(), RoomId::trusted("r"));
+        let sender = Profile {
+            id: UserId::trusted("ann"),
+            username: "ann".to_owned(),
+            name: "Ann".to_owned(),
+        };
+        let message = Message {
+            id: MessageId::trusted("m"),
+            tenant: tenant.clone(),
+            room: room.clone(),
+            seq: 1,
+            number: 1,
+            sender: Arc::new(sender),
+            kind: "text".to_owned(),
+            content: text.to_owned(),
+            metadata: None,
+            reply_to: None,
+            client_id: Some(derive(origin, number, &incoming(text)).client_id),
+            edit_count: 0,
+            edited_at: None,
+            deleted_at: None,
+            created_at: Timestamp(0),
+        };
+        Event {
+            pos: 1,
+            stream: Stream::Room(room),
+            seq: 1,
+            tenant,
+            actor: None,
+            at: Timestamp(0),
+            fact: Fact::MessageCreated { message: Arc::new(message) },
+        }
+    }
+
+    #[test]
+    fn what_was_missed_is_repeated_once_for_a_while() {
+        let (origin, other, now) =
+            (origin(), Recovery::issue(None, 0, Timestamp(0)).origin, Instant::now());
+        let missed = [stored(origin, 7, "ok"), stored(other, 3, "no")];
+        let retries = || Retries::of_missed(origin, (None, &missed), now);
+        let first = derive(origin, 7, &incoming("ok")).client_id;
+        let mut known = retries();
+        assert_eq!(known.id_for(derive(origin, 9, &incoming("ok")), now).0, first);
+        assert_ne!(known.id_for(derive(origin, 10, &incoming("ok")), now).0, first);
+        let theirs = derive(other, 3, &incoming("no")).client_id;
+        assert_ne!(known.id_for(derive(origin, 11, &incoming("no")), now).0, theirs);
+        let late = now + AFTER_RECONNECT;
+        assert_ne!(retries().id_for(derive(origin, 9, &incoming("ok")), late).0, first);
+    }
+
+    #[test]
+    fn the_last_that_was_seen_is_repeated_only_by_the_very_next() {
+        let (origin, now) = (origin(), Instant::now());
+        let seen = stored(origin, 7, "ok");
+        let retries = || Retries::of_missed(origin, (Some(&seen), &[]), now);
+        let first = derive(origin, 7, &incoming("ok")).client_id;
+        assert_eq!(retries().id_for(derive(origin, 8, &incoming("ok")), now).0, first);
+        assert_ne!(retries().id_for(derive(origin, 9, &incoming("ok")), now).0, first);
     }
 
     #[test]
