@@ -42,6 +42,10 @@ impl FrameList {
     pub(crate) fn is_empty(self) -> bool {
         self.head == NIL
     }
+
+    pub(crate) fn is_single(self) -> bool {
+        self.head == self.tail && !self.is_empty()
+    }
 }
 
 /// Frames and bytes.

@@ -98,8 +98,12 @@ impl AdminUi {
     ) -> Result<Looker, ConnectRefused> {
         let session = self.0.access.admit(peer.handshake.address.ip(), auth).await?;
         let board = &self.0.board;
-        let _seat = board.crowd.seat(&board.namespace);
-        Ok(Looker { session, dialect: board::dialect(wire), _seat, _looking: board.look() })
+        Ok(Looker {
+            session,
+            dialect: board::dialect(wire),
+            _seat: board.crowd.seat(&board.namespace),
+            _looking: board.look(),
+        })
     }
 
     async fn greet(&self, peer: &Peer, looker: &mut Looker) {

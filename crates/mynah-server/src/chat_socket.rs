@@ -299,7 +299,7 @@ impl Namespaces for ChatSockets {
             return Ok(Box::pin(std::future::ready(outgoing)));
         }
         let Command::SendMessage { room, draft } = command else { return Err(incoming) };
-        execute::send(self, socket, &incoming, room, draft).map_err(|_| incoming)
+        execute::send(self, socket, &incoming, room, draft).map_err(|_anonymous| incoming)
     }
 
     async fn event(&self, peer: &Peer, socket: &mut ChatSocket, incoming: Incoming) -> Outgoing {

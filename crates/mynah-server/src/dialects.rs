@@ -16,7 +16,7 @@ use crate::wire::Wire;
 
 /// How long the number of a dialect that nobody speaks any more is left alone: what was published before
 /// has long been delivered then.
-const NUMBER_REST: Duration = Duration::from_secs(60);
+const NUMBER_REST: Duration = Duration::from_mins(1);
 
 /// From here on dialects are given to no vocabulary: one for each wire, for what is no chat.
 pub const RESERVED_DIALECTS_FROM: usize = Dialect::COUNT - Wire::ALL.len();

@@ -69,7 +69,7 @@ impl Built {
 }
 
 /// How often connections that are here are noted as such.
-const KEEP_EVERY: Duration = Duration::from_secs(3_600);
+const KEEP_EVERY: Duration = Duration::from_hours(1);
 
 /// Remembers what open connections have opened, and forgets it of those long gone.
 async fn keep_open_rooms(

@@ -171,7 +171,9 @@ impl<S: Socket> Shard<S> {
         let mut bytes = 0;
         while let Some(front) = self.frames.front(session.queue) {
             bytes += front.frame.packet().len() + 1;
-            if bytes > poll_bytes_max && !packets.is_empty() {
+            // A client that is told of its end in the same breath acts on that first.
+            let is_end = session.phase == Phase::Closing && session.queue.is_single();
+            if !packets.is_empty() && (bytes > poll_bytes_max || is_end) {
                 break;
             }
             let Some(queued) = self.frames.pop(&mut session.queue) else { break };

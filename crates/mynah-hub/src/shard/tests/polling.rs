@@ -84,13 +84,15 @@ fn closing_answers_a_parked_poll() {
 }
 
 #[test]
-fn the_last_frame_waits_for_one_more_poll() {
+fn the_last_frame_waits_for_a_poll_of_its_own() {
     let mut house = House::plain();
     let id = house.polling();
     house.send(id, "a");
-    house.close(id, Some(frame("41")));
+    house.send(id, "41");
+    house.close(id, Some(frame("1")));
     assert_eq!(house.ends(), [(id, Some(CloseReason::Named("logout")))]);
     assert_eq!(packets(&mut house.poll(id)), ["a", "41"]);
+    assert_eq!(packets(&mut house.poll(id)), ["1"]);
     assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
 }
 

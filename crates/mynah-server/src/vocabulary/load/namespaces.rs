@@ -65,15 +65,13 @@ impl<'a> Reader<'a> {
     fn auth_policy(&self, table: &'a toml_edit::InlineTable) -> Result<AuthPolicy> {
         let timeout = match table.get("timeout_s") {
             None => None,
-            Some(value) => match value.as_integer() {
-                Some(seconds @ 1..=LAZY_TIMEOUT_S_MAX) => {
-                    Some((value, Duration::from_secs(seconds.unsigned_abs())))
-                }
-                _ => {
+            Some(value) => {
+                let Some(seconds @ 1..=LAZY_TIMEOUT_S_MAX) = value.as_integer() else {
                     let problem = format!("timeout_s must be 1 to {LAZY_TIMEOUT_S_MAX} seconds");
                     return self.error(value.span(), problem);
-                }
-            },
+                };
+                Some((value, Duration::from_secs(seconds.unsigned_abs())))
+            }
         };
         let word = table.get("auth");
         match (word.map(|word| word.as_str()), timeout) {
