@@ -31,7 +31,7 @@ use mynah_hub::{
 };
 use mynah_protocol::engine_io;
 
-pub use admission::Admission;
+pub use admission::{Admission, NotNow};
 pub use cookie::Cookie;
 pub use handshake::{Handshake, Revision};
 use registry::Registry;

@@ -15,6 +15,7 @@ pub mod config;
 pub mod deadlines;
 pub mod dialects;
 pub mod dispatch;
+pub mod drain;
 pub mod engine_io;
 pub mod failure;
 pub mod frames;

@@ -26,25 +26,27 @@ const HEADERS_MAX: usize = 100;
 /// Pause after a failed accept, so that running out of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves a router until `stop` turns true; each connection beyond `connections_max` is refused at once.
+/// Serves a router until `stop` turns true, then until the requests under way are answered; each
+/// connection beyond `connections_max` is refused at once.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     connections_max: usize,
     mut stop: watch::Receiver<bool>,
 ) {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
+    let places_max = connections_max.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+    let places = Arc::new(Semaphore::new(places_max));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stop.wait_for(|stop| *stop) => return,
+            _ = stop.wait_for(|stop| *stop) => break,
         };
         match accepted {
             Ok((stream, address)) => match Arc::clone(&places).try_acquire_owned() {
                 Ok(place) => {
-                    let router = router.clone();
+                    let (router, stop) = (router.clone(), stop.clone());
                     tokio::spawn(async move {
-                        connection(stream, address, router).await;
+                        connection(stream, address, router, stop).await;
                         drop(place);
                     });
                 }
@@ -59,9 +61,16 @@ pub async fn serve(
             }
         }
     }
+    // Fails only if the semaphore is closed, which nobody does.
+    drop(places.acquire_many(places_max as u32).await);
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, router: Router) {
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    router: Router,
+    stop: watch::Receiver<bool>,
+) {
     // Only tunes latency; a connection without it still works.
     drop(stream.set_nodelay(true));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -82,7 +91,24 @@ async fn connection(stream: TcpStream, address: SocketAddr, router: Router) {
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    if let Err(error) = serving.await {
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => Some(ended),
+        () = stopped(stop) => None,
+    };
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        // What was asked before is answered yet.
+        serving.as_mut().graceful_shutdown();
+        serving.await
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended in error");
     }
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that nobody can stop any more: that is an end too.
+    drop(stop.wait_for(|stop| *stop).await);
 }

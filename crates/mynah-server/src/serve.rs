@@ -4,17 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use mynah_hub::{CloseEach, CloseReason, LazyFrames};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::{Config, Stage};
-use crate::wiring::{Built, build};
-use crate::{frames, listener, secrets};
+use crate::wiring::build;
+use crate::{drain, listener, secrets};
 
-/// How often the end looks whether all connections are gone.
-const DRAIN_LOOK: Duration = Duration::from_millis(50);
+/// How long requests that are being answered may take after the last connection is gone.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -44,11 +43,22 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         tokio::spawn(listener::serve(public, built.public.clone(), most, stopped.clone()));
     let watching = tokio::spawn(listener::serve(admin, built.admin.clone(), 1_000, stopped));
     wait_for_signal().await?;
-    tracing::info!("stopping: no new connections, ending the open ones");
+    tracing::info!("stopping: no new connections, asking the open ones to leave");
     built.house.health.drain();
+    tokio::select! {
+        () = drain::drain(&built.hub, Duration::from_secs(config.server.drain_s)) => {}
+        again = wait_for_signal() => {
+            again?;
+            tracing::warn!("told to stop again: closing all connections at once");
+            drain::cut(&built.hub).await;
+        }
+    }
     stop.send_replace(true);
-    drop((serving.await, watching.await));
-    drain(&built, Duration::from_secs(config.server.drain_s)).await;
+    let answers =
+        tokio::time::timeout(LAST_ANSWERS, async { drop(tokio::join!(serving, watching)) });
+    if answers.await.is_err() {
+        tracing::warn!("requests were cut off while they were being answered");
+    }
     tokio::task::spawn_blocking(move || built.store.close()).await?;
     tracing::info!("stopped");
     Ok(())
@@ -86,15 +96,4 @@ async fn wait_for_signal() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// Ends all connections so that client libraries reconnect by themselves, to whoever answers then.
-async fn drain(built: &Built, within: Duration) {
-    let last = LazyFrames::new(|_| Some(frames::close(1012, "server restarting")));
-    let reason = CloseReason::Named("server shutting down");
-    built.hub.close_some(usize::MAX, CloseEach { reason, last: Some(last) }).await;
-    let deadline = tokio::time::Instant::now() + within;
-    while built.hub.stats().sessions > 0 && tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(DRAIN_LOOK).await;
-    }
 }

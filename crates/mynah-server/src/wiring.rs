@@ -14,7 +14,7 @@ use mynah_domain::ports::{
     AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, OpenRoomStore,
     PasswordHasher, RoomStore,
 };
-use mynah_hub::{Hub, HubConfig, Limits};
+use mynah_hub::{Hub, HubConfig, HubStats, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
@@ -24,7 +24,7 @@ use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
 use crate::dispatch::{Dispatcher, commit_queue};
-use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, Traffic, engine_rules};
+use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, NotNow, Traffic, engine_rules};
 use crate::health::Health;
 use crate::http::{self, HttpOptions, Network};
 use crate::identity::{Identity, IdentityRules, Secret};
@@ -377,13 +377,18 @@ fn behind_proxies(router: Router, trusted: Vec<Network>) -> Router {
     }))
 }
 
-/// New connections are counted by address of the client.
+/// New connections are counted by address of the client, and refused while the process drains.
 fn admission(house: &House, trusted: Vec<Network>) -> Admission {
     let (limits, metrics) = (Arc::clone(&house.limits), Arc::clone(&house.metrics));
+    let health = Arc::clone(&house.health);
     Admission::new(move |request| {
+        if health.is_draining() {
+            return Err(NotNow::Leaving);
+        }
         let client = http::client_address(request, &trusted);
-        limits.check(Bucket::Connect, &client.key()).inspect_err(|wait| {
+        limits.check(Bucket::Connect, &client.key()).map_err(|wait| {
             metrics.limited(wait.bucket.as_str());
+            NotNow::Limited(wait)
         })
     })
 }
@@ -412,11 +417,19 @@ fn watch_hub(metrics: &Metrics, hub: &Hub) {
     let hub = hub.clone();
     metrics.add_source(move || {
         let stats = hub.stats();
-        vec![
+        let mut samples = closes(&stats);
+        samples.extend([
             gauge("sessions", "Open connections", stats.sessions),
             gauge("topics", "Topics with subscribers", stats.topics),
             gauge("subscriptions", "Subscriptions", stats.subscriptions),
+            gauge("queued_frames", "Frames waiting for slow connections", stats.queued_frames),
             gauge("queued_bytes", "Bytes waiting for slow connections", stats.queued_bytes),
+            gauge(
+                "kept_frames",
+                "Frames kept back while a connection catches up",
+                stats.kept_frames,
+            ),
+            gauge("kept_bytes", "Bytes kept back while a connection catches up", stats.kept_bytes),
             counter("publications", "Publications fanned out", stats.publications),
             counter("deliveries", "Frames written to connections", stats.deliveries),
             counter("write_calls", "Write system calls", stats.write_calls),
@@ -425,14 +438,47 @@ fn watch_hub(metrics: &Metrics, hub: &Hub) {
                 "Typing and presence frames dropped for slow connections",
                 stats.dropped_ephemeral,
             ),
-            counter("closed_slow", "Connections closed as too slow", stats.closed_slow),
-            counter(
-                "closed_ping_timeout",
-                "Connections closed because pings were not answered",
-                stats.closed_ping_timeout,
-            ),
-        ]
+        ]);
+        samples
     });
+}
+
+/// Why connections ended.
+fn closes(stats: &HubStats) -> Vec<Sample> {
+    vec![
+        counter("closed_slow", "Connections closed as too slow", stats.closed_slow),
+        counter(
+            "closed_ping_timeout",
+            "Connections closed because pings were not answered",
+            stats.closed_ping_timeout,
+        ),
+        counter(
+            "closed_poll_overlap",
+            "Connections closed because they polled twice at once",
+            stats.closed_poll_overlap,
+        ),
+        counter(
+            "closed_link_failed",
+            "Connections that ended because a write failed",
+            stats.closed_link_failed,
+        ),
+        counter(
+            "closed_too_many_subscriptions",
+            "Connections closed because they entered too many rooms",
+            stats.closed_too_many_subscriptions,
+        ),
+        counter("closed_peer_gone", "Connections that their peer ended", stats.closed_peer_gone),
+        counter(
+            "closed_hub_stopped",
+            "Connections closed because the process ended",
+            stats.closed_hub_stopped,
+        ),
+        counter(
+            "closed_named",
+            "Connections closed for other reasons, such as a sign-out or a drain",
+            stats.closed_named,
+        ),
+    ]
 }
 
 /// The store is watched without being held: its owner closes it at the end.

@@ -8,8 +8,27 @@ use axum::response::{IntoResponse, Response};
 
 use crate::rate::RetryAfter;
 
+/// What a client that comes while the server drains is told to wait, in seconds: by then a load
+/// balancer has looked away, or the server is back.
+const LEAVING_RETRY_S: u64 = 5;
+
+/// Why a session may not begin now.
+#[derive(Clone, Copy, Debug)]
+pub enum NotNow {
+    /// The client has begun too many.
+    Limited(RetryAfter),
+    /// The server asks its sessions to leave.
+    Leaving,
+}
+
+impl From<RetryAfter> for NotNow {
+    fn from(wait: RetryAfter) -> Self {
+        Self::Limited(wait)
+    }
+}
+
 /// The question put to each request that would begin a session, over polling or as a WebSocket.
-type Ask = dyn Fn(&Request) -> Result<(), RetryAfter> + Send + Sync;
+type Ask = dyn Fn(&Request) -> Result<(), NotNow> + Send + Sync;
 
 /// Decides on new sessions; an upgrade of a session is none.
 #[derive(Clone)]
@@ -17,23 +36,31 @@ pub struct Admission(Arc<Ask>);
 
 impl Admission {
     /// Asks `ask` about each new session.
-    pub fn new(ask: impl Fn(&Request) -> Result<(), RetryAfter> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(ask))
+    pub fn new<E: Into<NotNow>>(
+        ask: impl Fn(&Request) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(move |request| ask(request).map_err(Into::into)))
     }
 
     /// Admits everybody.
     pub fn unlimited() -> Self {
-        Self::new(|_| Ok(()))
+        Self(Arc::new(|_| Ok(())))
     }
 
-    /// `429 Too Many Requests` with `Retry-After` when the caller must wait.
+    /// `429 Too Many Requests` when the caller must wait, `503 Service Unavailable` when the server
+    /// is going; both with `Retry-After`.
     pub(super) fn refusal(&self, request: &Request) -> Option<Response> {
-        let wait = (self.0)(request).err()?;
-        let headers = [
-            (header::RETRY_AFTER, wait.seconds().to_string()),
-            (header::CONNECTION, "close".to_owned()),
-        ];
-        Some((StatusCode::TOO_MANY_REQUESTS, headers, "Too many connections").into_response())
+        let (status, seconds, text) = match (self.0)(request).err()? {
+            NotNow::Limited(wait) => {
+                (StatusCode::TOO_MANY_REQUESTS, wait.seconds(), "Too many connections")
+            }
+            NotNow::Leaving => {
+                (StatusCode::SERVICE_UNAVAILABLE, LEAVING_RETRY_S, "The server is restarting")
+            }
+        };
+        let headers =
+            [(header::RETRY_AFTER, seconds.to_string()), (header::CONNECTION, "close".to_owned())];
+        Some((status, headers, text).into_response())
     }
 }
 

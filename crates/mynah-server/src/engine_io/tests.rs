@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,7 +25,8 @@ use super::line::Line;
 use super::poll_style::PollStyle;
 use super::registry::PollSession;
 use super::{
-    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, Traffic, engine_rules,
+    Admission, Application, Edge, EngineOptions, NotNow, Peer, Refused, Revision, Traffic,
+    engine_rules,
 };
 use crate::frames;
 use crate::origin::Origins;
@@ -182,7 +184,7 @@ async fn a_post_that_is_given_up_is_still_carried_to_its_end() {
     house.until(|heard| heard.texts == ["wait", "next"]).await;
     // The session can post again.
     let session = house.edge.registry.find(&sid[5..]).unwrap();
-    while session.posting.load(std::sync::atomic::Ordering::Acquire) {
+    while session.posting.load(Ordering::Acquire) {
         tokio::task::yield_now().await;
     }
     assert_eq!(house.call("POST", &sid, "4more").await.status(), StatusCode::OK);
@@ -236,6 +238,21 @@ async fn too_many_new_sessions_are_refused_for_a_while() {
     let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=30).contains(&wait), "{wait}");
     // Who has a session keeps it.
+    assert_eq!(house.call("POST", &sid, "4on").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_server_that_is_going_refuses_new_sessions_and_serves_those_it_has() {
+    let going = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&going);
+    let house = House::with(Admission::new(move |_| {
+        if asked.load(Ordering::Relaxed) { Err(NotNow::Leaving) } else { Ok(()) }
+    }));
+    let sid = house.open().await;
+    going.store(true, Ordering::Relaxed);
+    let refused = house.call("GET", "", "").await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "5");
     assert_eq!(house.call("POST", &sid, "4on").await.status(), StatusCode::OK);
 }
 
