@@ -46,7 +46,8 @@ struct Session<S> {
     written: u32,
     topics: TopicList,
     timer: Option<TimerKey>,
-    /// When the peer was last seen to have been heard, with [`crate::Probing::ByPeer`]; wraps.
+    /// When the peer was last seen to have been heard, with [`crate::Probing::ByPeer`], else when it was
+    /// last probed; wraps.
     heard_at: u32,
     dialect: Dialect,
     phase: Phase,

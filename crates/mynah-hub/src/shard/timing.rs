@@ -73,23 +73,29 @@ impl<S: Socket> Shard<S> {
         let now = self.now;
         let Some(session) = self.session(slot) else { return };
         let heard = session.pulse.take();
-        if phase == Phase::Probed {
-            if !heard {
+        // Of a peer that is probed this is when that was.
+        let waited = u64::from((now as u32).wrapping_sub(session.heard_at));
+        let next_probe = match (phase, heard, probing) {
+            (Phase::Probed, false, _) if waited >= timeout => {
                 self.end(slot, CloseReason::PingTimeout);
                 return;
             }
+            (Phase::Probed, false, _) => {
+                self.set_timer(slot, now + (timeout - waited).min(interval));
+                return;
+            }
+            (Phase::Probed, true, Probing::Always) => interval.saturating_sub(waited),
+            (Phase::Probed, true, _) | (_, true, Probing::WhenQuiet) => interval,
+            _ => 0,
+        };
+        if next_probe > 0 {
             session.phase = Phase::Quiet;
-            let wait = match probing {
-                Probing::Always => interval.saturating_sub(timeout).max(1),
-                Probing::WhenQuiet | Probing::ByPeer => interval,
-            };
-            self.set_timer(slot, now + wait);
-        } else if heard && probing == Probing::WhenQuiet {
-            self.set_timer(slot, now + interval);
+            self.set_timer(slot, now + next_probe);
         } else {
             session.phase = Phase::Probed;
+            session.heard_at = now as u32;
             self.stats.probes += 1;
-            self.set_timer(slot, now + timeout);
+            self.set_timer(slot, now + timeout.min(interval));
             self.enqueue(slot, Queued::direct(probe, Class::Durable));
         }
     }

@@ -41,6 +41,30 @@ fn a_peer_that_answers_is_probed_every_interval() {
 }
 
 #[test]
+fn a_timeout_longer_than_the_interval_delays_no_probe() {
+    let mut rules = rules(Probing::Always, 0);
+    if let Some(keepalive) = &mut rules.keepalive {
+        keepalive.timeout = Duration::from_millis(700);
+    }
+    let mut house = House::new(Limits::default(), rules);
+    let (socket, pulse) = (FakeSocket::new(ALL), Pulse::default());
+    let id = house.attach(stream(&socket), pulse.clone());
+    for (now, probes) in [(300, 1), (599, 1), (600, 2), (900, 3)] {
+        at(&mut house, now);
+        assert_eq!(socket.text(), "<2>".repeat(probes), "at {now} ms");
+        pulse.beat();
+    }
+    // The third is answered, the fourth is not.
+    for now in [1_200, 1_500, 1_899] {
+        at(&mut house, now);
+        assert_eq!(house.ends(), [], "at {now} ms");
+    }
+    at(&mut house, 1_900);
+    assert_eq!(house.ends(), closed(id, CloseReason::PingTimeout));
+    assert_eq!(house.stats().probes, 4);
+}
+
+#[test]
 fn a_silent_peer_is_closed_one_timeout_after_the_probe() {
     let mut house = House::new(Limits::default(), rules(Probing::Always, 0));
     let (id, socket) = house.stream(ALL);
