@@ -54,7 +54,13 @@ struct State {
     online: Leases<Person>,
     typing: SoftState<TypingKey>,
     /// Whose notices are on.
-    typists: HashMap<TypingKey, Arc<Profile>>,
+    typists: HashMap<TypingKey, Typist>,
+}
+
+/// Somebody who types, and the socket that need not hear it.
+struct Typist {
+    who: Arc<Profile>,
+    origin: Option<SessionId>,
 }
 
 /// Somebody came or went; the rooms, if they are at hand.
@@ -136,22 +142,23 @@ impl Live {
             return;
         }
         let key = (room.clone(), who.id.clone());
-        let heard = {
+        let (heard, began) = {
             let mut state = self.0.state.lock();
             if is_typing {
                 let touched = state.typing.touch(key.clone(), self.now());
                 let heard = matches!(touched, Touched::Started | Touched::Refreshed);
                 if heard {
-                    state.typists.insert(key, Arc::clone(who));
+                    state.typists.insert(key, Typist { who: Arc::clone(who), origin });
                 }
-                heard
+                (heard, None)
             } else {
-                state.typists.remove(&key);
-                state.typing.stop(&key)
+                let began = state.typists.remove(&key).and_then(|typist| typist.origin);
+                (state.typing.stop(&key), began)
             }
         };
         if heard {
-            self.announce_typing(origin, who, room, is_typing).await;
+            // Who was not told of the beginning is not told of the end.
+            self.announce_typing(origin.or(began), who, room, is_typing).await;
         }
     }
 
@@ -317,12 +324,12 @@ async fn fade(live: Live) {
             let silent = state.typing.expire(now);
             let silent: Vec<_> = silent
                 .into_iter()
-                .filter_map(|key| state.typists.remove(&key).map(|who| (key.0, who)))
+                .filter_map(|key| state.typists.remove(&key).map(|typist| (key.0, typist)))
                 .collect();
             (gone, silent)
         };
-        for (room, who) in silent {
-            live.announce_typing(None, &who, &room, false).await;
+        for (room, Typist { who, origin }) in silent {
+            live.announce_typing(origin, &who, &room, false).await;
         }
         for (tenant, user) in gone {
             let actor = Actor { tenant, user, role: Role::Member };
