@@ -23,6 +23,8 @@ pub(super) struct PollSession<A: Application> {
     /// A WebSocket is probing, or has taken over.
     pub(super) probing: AtomicBool,
     upgraded: AtomicBool,
+    /// It polls no more: upgraded or ended.
+    polled_out: AtomicBool,
     /// The server is going; what was said last may still be fetched after the end.
     leaving: AtomicBool,
 }
@@ -37,6 +39,7 @@ impl<A: Application> PollSession<A> {
             posting: AtomicBool::new(false),
             probing: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            polled_out: AtomicBool::new(false),
             leaving: AtomicBool::new(false),
         }
     }
@@ -45,9 +48,15 @@ impl<A: Application> PollSession<A> {
         self.upgraded.load(Ordering::Acquire)
     }
 
+    /// A WebSocket has taken over.
+    pub(super) fn set_upgraded(&self, traffic: &Traffic) {
+        self.upgraded.store(true, Ordering::Release);
+        self.leave_polling(traffic);
+    }
+
     /// It polls no more, because it was upgraded or ended; whether this was the first to say so.
     pub(super) fn leave_polling(&self, traffic: &Traffic) -> bool {
-        let first = !self.upgraded.swap(true, Ordering::AcqRel);
+        let first = !self.polled_out.swap(true, Ordering::AcqRel);
         if first {
             traffic.stopped_polling();
         }

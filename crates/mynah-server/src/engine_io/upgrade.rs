@@ -45,7 +45,7 @@ pub(super) async fn serve<A: Application>(edge: Arc<Edge<A>>, pending: OnUpgrade
         session.probing.store(false, Ordering::Release);
         return;
     };
-    session.leave_polling(&edge.options.traffic);
+    session.set_upgraded(&edge.options.traffic);
     let noop = frames::noop();
     let socket = Arc::clone(&reader.socket);
     if edge.hub.upgrade(session.line.id, socket, false, noop).await.is_err() {
