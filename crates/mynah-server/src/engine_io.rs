@@ -4,6 +4,7 @@
 //! Source: Engine.IO protocols 4 and 3, and the behaviour of engine.io 6.6.
 
 mod admission;
+mod compression;
 mod cookie;
 pub mod echo;
 mod handshake;

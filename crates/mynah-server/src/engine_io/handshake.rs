@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use mynah_protocol::engine_io::RequestError;
 use mynah_protocol::websocket;
 
+use super::compression::Coding;
 use super::poll_style::PollStyle;
 use super::{Application, Edge, Remote, polling, query, stream, upgrade};
 
@@ -180,7 +181,7 @@ async fn polling_request<A: Application>(
     };
     let Some(session) = edge.registry.find(sid) else { return refuse(RequestError::UnknownSid) };
     match *request.method() {
-        Method::GET => polling::get(edge, &session).await,
+        Method::GET => polling::get(edge, &session, Coding::accepted(request.headers())).await,
         Method::POST => polling::post(edge, &session, request).await,
         _ => refuse(RequestError::BadRequest),
     }

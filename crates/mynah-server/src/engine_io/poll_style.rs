@@ -1,12 +1,12 @@
 //! Polling bodies as a session's client writes and reads them.
 
-use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use mynah_protocol::engine_io::{self, DecodeError, Packet};
 use mynah_protocol::engine_io_v3;
 
+use super::compression::{self, Coding};
 use super::{Refused, Revision, query};
 
 /// How a session polls; decided by its first request.
@@ -38,7 +38,7 @@ impl PollStyle {
     }
 
     /// The answer to a GET.
-    pub(super) fn answer(&self, packets: &[Bytes]) -> Response {
+    pub(super) fn answer(&self, packets: &[Bytes], coding: Option<Coding>) -> Response {
         let v3 = |raw| engine_io_v3::encode_payload(packets.iter().map(|packet| &packet[..]), raw);
         match self {
             Self::V4 => {
@@ -46,15 +46,19 @@ impl PollStyle {
                 for packet in packets {
                     engine_io::append_packet(packet, &mut body);
                 }
-                answer("text/plain; charset=UTF-8", body)
+                answer("text/plain; charset=UTF-8", body, coding)
             }
             Self::V3 { raw } => match v3(*raw) {
-                engine_io_v3::Body::Text(text) => answer("text/plain; charset=UTF-8", text),
-                engine_io_v3::Body::Binary(bytes) => answer("application/octet-stream", bytes),
+                engine_io_v3::Body::Text(text) => answer("text/plain; charset=UTF-8", text, coding),
+                engine_io_v3::Body::Binary(bytes) => {
+                    answer("application/octet-stream", bytes, coding)
+                }
             },
             Self::Jsonp { index } => match v3(false) {
-                engine_io_v3::Body::Text(text) => script(index, &text),
-                engine_io_v3::Body::Binary(bytes) => answer("application/octet-stream", bytes),
+                engine_io_v3::Body::Text(text) => script(index, &text, coding),
+                engine_io_v3::Body::Binary(bytes) => {
+                    answer("application/octet-stream", bytes, coding)
+                }
             },
         }
     }
@@ -127,21 +131,21 @@ impl<'a> Iterator for Packets<'a> {
     }
 }
 
-fn answer(kind: &'static str, body: impl Into<Bytes>) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    (headers, Body::from(body.into())).into_response()
+fn answer(kind: &'static str, body: impl Into<Bytes>, coding: Option<Coding>) -> Response {
+    let mut response = compression::body(body.into(), coding);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// A script that hands a text to the client's callback.
-fn script(index: &str, text: &str) -> Response {
+fn script(index: &str, text: &str, coding: Option<Coding>) -> Response {
     let text = serde_json::Value::from(text).to_string();
     // Both end a line in older JavaScript, even inside a string.
     let text = text.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
     let mut response =
-        answer("text/javascript; charset=UTF-8", format!("___eio[{index}]({text});"));
+        answer("text/javascript; charset=UTF-8", format!("___eio[{index}]({text});"), coding);
     let nosniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
     response

@@ -10,6 +10,7 @@ use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvent
 use mynah_protocol::engine_io::{Packet, RequestError};
 use tokio::sync::oneshot;
 
+use super::compression::Coding;
 use super::handshake::refuse;
 use super::line::{After, Line};
 use super::poll_style::{PollStyle, Posted};
@@ -49,7 +50,7 @@ pub(super) async fn open<A: Application>(
     // A task of its own: a client that gives its request up must not stop it half-way.
     match tokio::spawn(begin(Arc::clone(edge), Arc::clone(&session))).await {
         Ok(Ok(())) => {
-            let mut answer = session.style.answer(&[open]);
+            let mut answer = session.style.answer(&[open], None);
             let cookie = edge.options.cookie.as_ref();
             if let Some(value) = cookie.and_then(|cookie| cookie.value(&session.sid)) {
                 answer.headers_mut().insert(header::SET_COOKIE, value);
@@ -91,6 +92,7 @@ impl<A: Application> Drop for AbortGuard<A> {
 pub(super) async fn get<A: Application>(
     edge: &Arc<Edge<A>>,
     session: &Arc<PollSession<A>>,
+    coding: Option<Coding>,
 ) -> Response {
     let (reply, waiting) = oneshot::channel();
     let (edge, session) = (Arc::clone(edge), Arc::clone(session));
@@ -101,7 +103,7 @@ pub(super) async fn get<A: Application>(
     guard.armed = false;
     let Ok(polled) = polled else { return refuse(RequestError::BadRequest) };
     edge.options.traffic.polled(polled.packets.iter().map(|packet| packet.len() + 1).sum());
-    session.style.answer(&polled.packets)
+    session.style.answer(&polled.packets, coding)
 }
 
 /// Clears the mark of a POST being worked on.

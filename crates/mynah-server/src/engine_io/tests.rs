@@ -19,6 +19,7 @@ use tower::ServiceExt as _;
 
 mod cors;
 mod leaving;
+mod polling;
 mod revision_3;
 
 use super::line::Line;
@@ -64,6 +65,7 @@ impl Application for Listener {
     async fn text(&self, peer: &mut Peer, text: &str) -> Result<(), Refused> {
         self.heard.lock().begun += 1;
         match text {
+            "much" => peer.send(frames::text(&[b'4'; 5_000])).await,
             "echo" => peer.send(frames::text_with_attachments(b"4back", &[BYTES.into()])).await,
             "wait" => self.gate.acquire().await.unwrap().forget(),
             "end" => {

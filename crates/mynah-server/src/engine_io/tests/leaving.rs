@@ -9,14 +9,14 @@ use super::*;
 use crate::listener;
 
 /// A WebSocket client.
-struct Client {
+pub(super) struct Client {
     socket: TcpStream,
     decoder: Decoder,
     messages: Vec<Message>,
 }
 
 impl Client {
-    async fn connect(address: SocketAddr, query: &str) -> Self {
+    pub(super) async fn connect(address: SocketAddr, query: &str) -> Self {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let request = format!(
             "GET /socket.io/?transport=websocket&{query} HTTP/1.1\r\nHost: mynah\r\n\
@@ -33,7 +33,7 @@ impl Client {
         Self { socket, decoder, messages: Vec::new() }
     }
 
-    async fn send(&mut self, packet: &str) {
+    pub(super) async fn send(&mut self, packet: &str) {
         let mut frame = Vec::new();
         websocket::encode_masked(websocket::OpCode::Text, packet.as_bytes(), [7; 4], &mut frame);
         self.socket.write_all(&frame).await.unwrap();
@@ -41,7 +41,7 @@ impl Client {
 
     async fn next(&mut self) -> Message {
         while self.messages.is_empty() {
-            let mut bytes = [0; 4096];
+            let mut bytes = vec![0; 4096];
             let read = self.socket.read(&mut bytes).await.unwrap();
             assert!(read > 0, "the connection ended");
             let messages = &mut self.messages;
@@ -50,23 +50,21 @@ impl Client {
         self.messages.remove(0)
     }
 
-    async fn text(&mut self) -> String {
-        match self.next().await {
-            Message::Text(text) => text,
-            other => panic!("{other:?}"),
-        }
+    pub(super) async fn text(&mut self) -> String {
+        let message = self.next().await;
+        let Message::Text(text) = message else { panic!("{message:?}") };
+        text
     }
 
     async fn assert_told_to_come_back(&mut self) {
         assert_eq!(self.text().await, "4goodbye");
-        match self.next().await {
-            Message::Close { code, .. } => assert_eq!(code, Some(1012)),
-            other => panic!("{other:?}"),
-        }
+        let message = self.next().await;
+        let Message::Close { code, .. } = message else { panic!("{message:?}") };
+        assert_eq!(code, Some(1012));
     }
 }
 
-async fn serve(house: &House) -> SocketAddr {
+pub(super) async fn serve(house: &House) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = house.edge.router();
