@@ -99,7 +99,8 @@ pub fn decode(message: &[u8], limits: &Limits) -> Result<Packet, DecodeError> {
 }
 
 /// Turns a finished Engine.IO text packet, e.g. `42/chat,7["hello",1]`, into the binary message of
-/// the same content; `None` if it is no Socket.IO packet or needs attachments.
+/// the same content; `None` if it is no Socket.IO packet, needs attachments, or is named by a number
+/// out of range.
 ///
 /// Whole numbers are written as the shortest integers, other ones as 64 bit floats, unpaired
 /// surrogates as U+FFFD.
@@ -138,7 +139,8 @@ pub fn transcode_with(packet: &[u8], attachments: &[Bytes]) -> Option<Vec<u8>> {
             out.array(1 + args.len());
             match event {
                 EventName::Text(name) => out.text(name),
-                EventName::Number(number) => out.json(number)?,
+                EventName::Number(number) if is_finite(number) => out.json(number)?,
+                EventName::Number(_) => return None,
             }
             args.iter().try_for_each(|arg| out.json(arg))?;
             if let Some(id) = id {
@@ -163,6 +165,11 @@ pub fn transcode_with(packet: &[u8], attachments: &[Bytes]) -> Option<Vec<u8>> {
         }
     }
     Some(out.finish())
+}
+
+/// Numbers such as `1e999` are JSON, but nothing is called so in MessagePack.
+fn is_finite(number: &str) -> bool {
+    number.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// The known keys of a packet; `data` stands at the value and is `None` if that is `undefined`

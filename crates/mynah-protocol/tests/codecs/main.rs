@@ -1,6 +1,8 @@
 //! The codecs as their users see them: golden vectors, hostile input, round trips.
 
 #[cfg(test)]
+mod autobahn;
+#[cfg(test)]
 mod deflate;
 #[cfg(test)]
 mod engine_io;

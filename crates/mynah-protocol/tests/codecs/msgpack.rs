@@ -347,9 +347,19 @@ fn lengths_take_the_shortest_form() {
 
 #[test]
 fn what_is_no_finished_packet_is_not_transcoded() {
-    for packet in
-        ["", "2", "3probe", "4", "47", "42", "42{}", "42[\"e\",]", "40[]", "42[\"\\ud800\"]"]
-    {
+    for packet in [
+        "",
+        "2",
+        "3probe",
+        "4",
+        "47",
+        "42",
+        "42{}",
+        "42[\"e\",]",
+        "40[]",
+        "42[7e4224]",
+        "42[\"\\ud800\"]",
+    ] {
         assert_eq!(transcode(packet.as_bytes()), None, "{packet}");
     }
     assert_eq!(transcode(b"42[\"\xFF\"]"), None);
