@@ -231,7 +231,7 @@ fn case_7_closing() {
     case(&[text("a"), close(1000, b"bye")], &[said("a"), goodbye.clone()]);
     case(&[close(1000, b"bye"), close(1000, b"again")], std::slice::from_ref(&goodbye));
     case(&[close(1000, b"bye"), ping(b"p"), text("late")], std::slice::from_ref(&goodbye));
-    case(&[frame(0x01, b"frag"), close(1000, b"bye"), frame(0x80, b"ment")], &[goodbye]);
+    case(&[frame(0x01, b"one"), close(1000, b"bye"), frame(0x80, b"two")], &[goodbye]);
     case(&[frame(0x88, b"")], &[Message::Close { code: None, reason: String::new() }]);
     case(&[frame(0x88, b"a")], &[closed(1002)]);
     case(&[close(1000, b"")], &[closed(1000)]);
