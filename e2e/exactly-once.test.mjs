@@ -103,28 +103,6 @@ for (const vocabulary of ["native", "camel"]) {
   }
 }
 
-for (const name of ["4 over websocket", "4 over polling"]) {
-  scenario(`a page that gives no ids of its own: ${name}`, async (t) => {
-    const proxy = await LossyProxy.start(server.url);
-    t.after(() => proxy.close());
-    const { room, users } = await roomOf(server.url, "ada");
-    const member = await Member.open(proxy.url, users[0], room, { kind: kind(name), ...RETRIES });
-    t.after(() => member.close());
-    const { socket } = member.client;
-    const said = [];
-    for (let turn = 0; turn < 12; turn += 1) {
-      if (turn % 4 === 1) proxy.loseNextAnswer();
-      // The same word is said on purpose now and then.
-      const content = turn % 3 === 0 ? "yes" : `words ${turn}`;
-      const ack = await socket.emitWithAck("message.send", { roomId: room.id, content });
-      assert.equal(ack.success, true);
-      said.push(ack.message);
-    }
-    assert.ok(proxy.lost >= 3, `only ${proxy.lost} answers were lost`);
-    assert.deepEqual(await kept(users[0].api, room.id), said.map(facts), "each once, as answered");
-  });
-}
-
 scenario("acks come later than the library waits for them", async (t) => {
   const proxy = await LossyProxy.start(server.url);
   t.after(() => proxy.close());
