@@ -47,6 +47,8 @@ function chat({ token, roomId, content }) {
 
 for (const [name, html] of Object.entries(PAGES)) {
   scenario(`${name}: connects, sends, hears`, async (t) => {
+    const served = await fetch(`${server.url}/socket.io/${name}`);
+    assert.equal(served.status, 200, `build the page first: ${await served.text()}`.slice(0, 300));
     const { room, users } = await roomOf(server.url, "ada", "bo");
     const other = await Member.open(server.url, users[1], room);
     const context = await browser.newContext();

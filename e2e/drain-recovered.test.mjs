@@ -24,7 +24,8 @@ function scenario(name, run, ms) {
   inServer(
     name,
     async (t) => {
-      if (server.child.ended) await server.spawn();
+      const ready = await fetch(`${server.url}/readyz`).catch(() => undefined);
+      if (ready?.status !== 200) await server.restart();
       await run(t);
     },
     ms,

@@ -30,6 +30,15 @@ class Line {
     this.server.resetAndDestroy();
   }
 
+  /** Takes nothing from the server until `flow`; nothing is lost. */
+  stall() {
+    this.server.pause();
+  }
+
+  flow() {
+    this.server.resume();
+  }
+
   /** Nothing passes any more, and nobody is told: `up`, `down`, or both. */
   freeze(direction = "both") {
     if (direction !== "down") this.up = false;
@@ -79,6 +88,15 @@ export class TcpProxy {
   /** Freezes what is open; new connections pass. */
   freeze(direction) {
     for (const line of this.lines) line.freeze(direction);
+  }
+
+  /** What is open takes nothing from the server until `flow`; nothing is lost. */
+  stall() {
+    for (const line of this.lines) line.stall();
+  }
+
+  flow() {
+    for (const line of this.lines) line.flow();
   }
 
   close() {
