@@ -32,7 +32,7 @@ for (const vocabulary of Object.keys(VOCABULARIES)) {
     const text = "x".repeat(7_900);
     let sent = 0;
     while ((await closedSlow(server.adminUrl)) === slow && sent < MESSAGES_MAX) {
-      const batch = Array.from({ length: 16 }, (_, index) => writer.say(`${sent + index} ${text}`));
+      const batch = Array.from({ length: 16 }, (_, index) => writer.say(`${sent + index} ${text}`, `${sent + index}`));
       await Promise.all(batch);
       sent += batch.length;
     }
