@@ -28,28 +28,32 @@ async function brief(t, user, room, seconds, options) {
   return { member, client: member.client, refresh, ends };
 }
 
-scenario("a connection outlives the token it began with, on every kind of client", async (t) => {
-  const cases = KINDS.flatMap((one) =>
-    Object.keys(VOCABULARIES).map((vocabulary) => ({ kind: one, vocabulary })),
-  );
-  const { room, users } = await roomOf(server.url, ...cases.map((_, index) => `u${index}`));
-  // Long enough for all to be connected and renewed.
-  const opened = [];
-  for (const [index, options] of cases.entries()) {
-    const one = await brief(t, users[index], room, 12, options);
-    opened.push({ ...one, fresh: users[index].accessToken });
-  }
-  for (const { refresh, fresh, member } of opened) {
-    const ack = await refresh(fresh);
-    assert.equal(ack.success, true, `${member.name}: ${JSON.stringify(ack)}`);
-  }
-  const last = Math.max(...opened.map(({ ends }) => ends));
-  await until(() => Date.now() > last + 500, "all first tokens to be over", 30_000, 200);
-  for (const { member, client } of opened) {
-    assert.equal(client.states.items.length, 1, `${member.name} was never disconnected`);
-    await member.say("still here");
-  }
-}, 120_000);
+scenario(
+  "a connection outlives the token it began with, on every kind of client",
+  async (t) => {
+    const cases = KINDS.flatMap((one) =>
+      Object.keys(VOCABULARIES).map((vocabulary) => ({ kind: one, vocabulary })),
+    );
+    const { room, users } = await roomOf(server.url, ...cases.map((_, index) => `u${index}`));
+    // Long enough for all to be connected and renewed.
+    const opened = [];
+    for (const [index, options] of cases.entries()) {
+      const one = await brief(t, users[index], room, 12, options);
+      opened.push({ ...one, fresh: users[index].accessToken });
+    }
+    for (const { refresh, fresh, member } of opened) {
+      const ack = await refresh(fresh);
+      assert.equal(ack.success, true, `${member.name}: ${JSON.stringify(ack)}`);
+    }
+    const last = Math.max(...opened.map(({ ends }) => ends));
+    await until(() => Date.now() > last + 500, "all first tokens to be over", 30_000, 200);
+    for (const { member, client } of opened) {
+      assert.equal(client.states.items.length, 1, `${member.name} was never disconnected`);
+      await member.say("still here");
+    }
+  },
+  120_000,
+);
 
 scenario("the notice comes for the new token too", async (t) => {
   const { room, users } = await roomOf(server.url, "ada", "bo");
@@ -67,33 +71,42 @@ scenario("the notice comes for the new token too", async (t) => {
   );
 });
 
-scenario("a token that is not the user's or not good is refused, and nothing changes", async (t) => {
-  const { room, users } = await roomOf(server.url, "ada", "bo");
-  for (const vocabulary of Object.keys(VOCABULARIES)) {
-    const { member, client, refresh } = await brief(t, users[0], room, 12, {
-      vocabulary,
-      reconnection: false,
-    });
-    const foreign = await refresh(users[1].accessToken);
-    assert.equal(foreign.success, false);
-    assert.equal(typeof foreign.code, "string");
-    const forged = forgeries(users[0].accessToken, JWT_SECRET);
-    assert.equal((await refresh(forged.expired)).code, "TOKEN_EXPIRED");
-    for (const bad of ["another secret", "algorithm none", "claims exchanged", "not a token", "empty"]) {
-      const refused = await refresh(forged[bad]);
-      assert.equal(refused.success, false, bad);
-      assert.equal(typeof refused.code, "string", bad);
+scenario(
+  "a token that is not the user's or not good is refused, and nothing changes",
+  async (t) => {
+    const { room, users } = await roomOf(server.url, "ada", "bo");
+    for (const vocabulary of Object.keys(VOCABULARIES)) {
+      const { member, client, refresh } = await brief(t, users[0], room, 12, {
+        vocabulary,
+        reconnection: false,
+      });
+      const foreign = await refresh(users[1].accessToken);
+      assert.equal(foreign.success, false);
+      assert.equal(typeof foreign.code, "string");
+      const forged = forgeries(users[0].accessToken, JWT_SECRET);
+      assert.equal((await refresh(forged.expired)).code, "TOKEN_EXPIRED");
+      for (const bad of [
+        "another secret",
+        "algorithm none",
+        "claims exchanged",
+        "not a token",
+        "empty",
+      ]) {
+        const refused = await refresh(forged[bad]);
+        assert.equal(refused.success, false, bad);
+        assert.equal(typeof refused.code, "string", bad);
+      }
+      for (const bad of [undefined, null, 5, {}, []]) {
+        const refused = await refresh(bad);
+        assert.equal(refused.success, false, JSON.stringify(bad));
+      }
+      const said = await member.say("still myself");
+      assert.equal(said.senderId ?? said.userId, users[0].user.id);
+      const { reason } = await client.state("disconnect", 0, 20_000);
+      assert.equal(reason, "transport close", "the first token still counts");
     }
-    for (const bad of [undefined, null, 5, {}, []]) {
-      const refused = await refresh(bad);
-      assert.equal(refused.success, false, JSON.stringify(bad));
-    }
-    const said = await member.say("still myself");
-    assert.equal(said.senderId ?? said.userId, users[0].user.id);
-    const { reason } = await client.state("disconnect", 0, 20_000);
-    assert.equal(reason, "transport close", "the first token still counts");
-  }
-});
+  },
+);
 
 scenario("renewed by another sign-in: whoever ends that one ends the connection", async (t) => {
   const { room, users } = await roomOf(server.url, "ada", "bo");

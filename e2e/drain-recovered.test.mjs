@@ -32,35 +32,46 @@ function scenario(name, run, ms) {
   );
 }
 
-scenario("listeners of all kinds hear everything over a restart under load", async (t) => {
-  const wanted = KINDS.filter(({ recovers }) => recovers).flatMap((kind) =>
-    Object.keys(VOCABULARIES).map((vocabulary) => ({ kind, vocabulary })),
-  );
-  const { room, users } = await roomOf(server.url, "ada", ...wanted.map((_, index) => `u${index}`));
-  const listeners = [];
-  for (const [index, options] of wanted.entries())
-    listeners.push(await Traveller.open(t, server.url, users[index + 1], room, options));
-  const writer = await Member.open(server.url, users[0], room, { retries: 1_000, ackTimeout: 500 });
-  t.after(() => writer.close());
-  // The library itself repeats what the stopping process did not answer.
-  const say = (text) =>
-    writer.client.socket.emitWithAck("message.send", {
-      roomId: room.id,
-      content: text,
-      clientId: text,
+scenario(
+  "listeners of all kinds hear everything over a restart under load",
+  async (t) => {
+    const wanted = KINDS.filter(({ recovers }) => recovers).flatMap((kind) =>
+      Object.keys(VOCABULARIES).map((vocabulary) => ({ kind, vocabulary })),
+    );
+    const { room, users } = await roomOf(
+      server.url,
+      "ada",
+      ...wanted.map((_, index) => `u${index}`),
+    );
+    const listeners = [];
+    for (const [index, options] of wanted.entries())
+      listeners.push(await Traveller.open(t, server.url, users[index + 1], room, options));
+    const writer = await Member.open(server.url, users[0], room, {
+      retries: 1_000,
+      ackTimeout: 500,
     });
-  const said = Array.from({ length: 300 }, (_, index) => say(`m${index}`));
-  await Promise.all(said.slice(0, 20));
-  const froms = listeners.map(({ client }) => client.states.items.length);
-  await server.restart();
-  for (const ack of await within(60_000, Promise.all(said), "all acks"))
-    assert.equal(ack.success, true);
-  for (const [index, listener] of listeners.entries()) {
-    const { recovered } = await listener.client.state("connect", froms[index]);
-    assert.equal(recovered, true, listener.member.name);
-    await listener.heardAll(users[0].api);
-  }
-}, 120_000);
+    t.after(() => writer.close());
+    // The library itself repeats what the stopping process did not answer.
+    const say = (text) =>
+      writer.client.socket.emitWithAck("message.send", {
+        roomId: room.id,
+        content: text,
+        clientId: text,
+      });
+    const said = Array.from({ length: 300 }, (_, index) => say(`m${index}`));
+    await Promise.all(said.slice(0, 20));
+    const froms = listeners.map(({ client }) => client.states.items.length);
+    await server.restart();
+    for (const ack of await within(60_000, Promise.all(said), "all acks"))
+      assert.equal(ack.success, true);
+    for (const [index, listener] of listeners.entries()) {
+      const { recovered } = await listener.client.state("connect", froms[index]);
+      assert.equal(recovered, true, listener.member.name);
+      await listener.heardAll(users[0].api);
+    }
+  },
+  120_000,
+);
 
 scenario("while it drains: not ready, no new connections, REST answers", async (t) => {
   const ada = await newUser(server.url, "ada");

@@ -119,29 +119,33 @@ scenario("acks come later than the library waits for them", async (t) => {
   await check(users[0].api, room.id, answers, acks);
 });
 
-scenario("the server is killed in the middle of sends, three times", async (t) => {
-  const { room, users } = await roomOf(server.url, "ada");
-  for (let round = 0; round < 3; round += 1) {
-    const member = await Member.open(server.url, users[0], room, {
-      kind: kind("4 over websocket"),
-      retries: 500,
-      ackTimeout: 400,
-    });
-    t.after(() => member.close());
-    const before = await users[0].api.history(room.id);
-    const acks = allAcks(member.client);
-    const sent = sendAll(member, 200, `r${round}-`);
-    await until(() => acks.length > 20, "the first acks");
-    await server.restart({ kill: true });
-    const answers = await within(60_000, sent, "all acks");
-    const history = (await users[0].api.history(room.id)).slice(before.length);
-    assert.deepEqual(
-      history.map(facts),
-      answers.map(({ message }) => facts(message)),
-      "what was acknowledged is there once, in order",
-    );
-    for (const { id, clientId } of acks)
-      assert.equal(id, answers.find((answer) => answer.clientId === clientId).message.id);
-    member.close();
-  }
-}, 120_000);
+scenario(
+  "the server is killed in the middle of sends, three times",
+  async (t) => {
+    const { room, users } = await roomOf(server.url, "ada");
+    for (let round = 0; round < 3; round += 1) {
+      const member = await Member.open(server.url, users[0], room, {
+        kind: kind("4 over websocket"),
+        retries: 500,
+        ackTimeout: 400,
+      });
+      t.after(() => member.close());
+      const before = await users[0].api.history(room.id);
+      const acks = allAcks(member.client);
+      const sent = sendAll(member, 200, `r${round}-`);
+      await until(() => acks.length > 20, "the first acks");
+      await server.restart({ kill: true });
+      const answers = await within(60_000, sent, "all acks");
+      const history = (await users[0].api.history(room.id)).slice(before.length);
+      assert.deepEqual(
+        history.map(facts),
+        answers.map(({ message }) => facts(message)),
+        "what was acknowledged is there once, in order",
+      );
+      for (const { id, clientId } of acks)
+        assert.equal(id, answers.find((answer) => answer.clientId === clientId).message.id);
+      member.close();
+    }
+  },
+  120_000,
+);

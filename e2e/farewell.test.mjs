@@ -47,32 +47,38 @@ scenario("signed out: told why, disconnected by the server, and it stays away", 
   for (const { client } of bystander) assert.equal(client.socket.connected, true);
 });
 
-scenario("token expired: the transport closes, and the library is back with a fresh token", async (t) => {
-  const ada = await newUser(server.url, "ada");
-  const clients = await everyKind(t, ada, short(ada.accessToken, 5, JWT_SECRET));
-  for (const { client, dialect } of clients) {
-    if (client.introduce) client.introduce(ada.accessToken);
-    else client.socket.auth = (answer) => answer({ token: ada.accessToken, dialect });
-  }
-  for (const { client, name } of clients) {
-    const { reason } = await client.state("disconnect");
-    assert.equal(reason, "transport close", name);
-    await client.states.atLeast(2, ({ state }) => state === "connect", "connect");
-    await client.ok("sync", { since: {} });
-  }
-});
+scenario(
+  "token expired: the transport closes, and the library is back with a fresh token",
+  async (t) => {
+    const ada = await newUser(server.url, "ada");
+    const clients = await everyKind(t, ada, short(ada.accessToken, 5, JWT_SECRET));
+    for (const { client, dialect } of clients) {
+      if (client.introduce) client.introduce(ada.accessToken);
+      else client.socket.auth = (answer) => answer({ token: ada.accessToken, dialect });
+    }
+    for (const { client, name } of clients) {
+      const { reason } = await client.state("disconnect");
+      assert.equal(reason, "transport close", name);
+      await client.states.atLeast(2, ({ state }) => state === "connect", "connect");
+      await client.ok("sync", { since: {} });
+    }
+  },
+);
 
-scenario("the server stops: the transport closes, and the library is back when it is", async (t) => {
-  const ada = await newUser(server.url, "ada");
-  const clients = await everyKind(t, ada);
-  await server.restart();
-  for (const { client, name } of clients) {
-    const { reason } = await client.state("disconnect");
-    assert.ok(["transport close", "transport error"].includes(reason), `${name}: ${reason}`);
-    await client.states.atLeast(2, ({ state }) => state === "connect", "connect");
-    await client.ok("sync", { since: {} });
-  }
-});
+scenario(
+  "the server stops: the transport closes, and the library is back when it is",
+  async (t) => {
+    const ada = await newUser(server.url, "ada");
+    const clients = await everyKind(t, ada);
+    await server.restart();
+    for (const { client, name } of clients) {
+      const { reason } = await client.state("disconnect");
+      assert.ok(["transport close", "transport error"].includes(reason), `${name}: ${reason}`);
+      await client.states.atLeast(2, ({ state }) => state === "connect", "connect");
+      await client.ok("sync", { since: {} });
+    }
+  },
+);
 
 scenario("a client that leaves is gone at once, and its own reason says so", async (t) => {
   const ada = await newUser(server.url, "ada");

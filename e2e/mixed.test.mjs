@@ -119,13 +119,16 @@ scenario("an edit and a deletion reach every generation", async (t) => {
   }
 });
 
-scenario("clients of the second generation never see an argument more than Node sends", async (t) => {
-  const { members } = await everybody(t);
-  const last = await members[0].say("one argument");
-  for (const member of members) {
-    await member.hears(last.id);
-    if (!member.name.startsWith("2 ")) continue;
-    const long = member.client.events.items.filter(({ args }) => args.length !== 1);
-    assert.deepEqual(long, [], member.name);
-  }
-});
+scenario(
+  "clients of the second generation never see an argument more than Node sends",
+  async (t) => {
+    const { members } = await everybody(t);
+    const last = await members[0].say("one argument");
+    for (const member of members) {
+      await member.hears(last.id);
+      if (!member.name.startsWith("2 ")) continue;
+      const long = member.client.events.items.filter(({ args }) => args.length !== 1);
+      assert.deepEqual(long, [], member.name);
+    }
+  },
+);

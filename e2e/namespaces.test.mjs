@@ -114,7 +114,8 @@ for (const kind of KINDS) {
       ["/mynah", "no token"],
     ]) {
       await assert.rejects(beside(client, kind, namespace, token), (error) => {
-        const text = typeof error === "string" ? error : JSON.stringify({ ...error, m: error.message });
+        const text =
+          typeof error === "string" ? error : JSON.stringify({ ...error, m: error.message });
         const expected = namespace === "/nowhere" ? "Invalid namespace" : "UNAUTHORIZED";
         assert.ok(text.includes(expected), `${namespace}: ${text}`);
         return true;

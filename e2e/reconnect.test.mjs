@@ -100,48 +100,54 @@ function checkOrder({ member, client }, history) {
   );
 }
 
-scenario("every way to lose a connection, at random moments (E2E_SEED)", async (t) => {
-  t.diagnostic(`E2E_SEED=${SEED}`);
-  const names = [...CROWD.map((_, index) => `u${index}`), ..."x".repeat(SENDERS)];
-  const { room, users } = await roomOf(server.url, ...names);
-  const travellers = [];
-  for (const [index, [name, vocabulary]] of CROWD.entries()) {
-    // Whoever connects over a dead line gives up soon.
-    const options = { kind: kind(name), vocabulary, timeout: 2_000 };
-    travellers.push(await Traveller.open(t, server.url, users[index], room, options));
-  }
-  const senders = [];
-  for (const user of users.slice(CROWD.length))
-    senders.push(await Member.open(server.url, user, room));
-  t.after(() => {
-    for (const sender of senders) sender.close();
-  });
-
-  const log = [];
-  const talking = { over: false };
-  const told = Promise.all(senders.map((sender) => talk(sender, talking)));
-  try {
-    const suffering = travellers.map((one, index) => suffer(one, CROWD[index].join(", "), log));
-    await Promise.race([Promise.all(suffering), told]);
-    talking.over = true;
-    const said = (await told).reduce((sum, count) => sum + count, 0);
-    const last = await senders[0].say("the last one");
-    const history = await kept(users[0].api, room.id);
-    assert.equal(history.length, said + 1);
-    for (const [index, traveller] of travellers.entries()) {
-      await traveller.member.hears(last.id, WAIT_MS);
-      if (!kind(CROWD[index][0]).recovers) {
-        checkOrder(traveller, history);
-        continue;
-      }
-      await traveller.heardAll(users[0].api);
-      const back = traveller.client.states.items.filter(({ state }) => state === "connect").slice(1);
-      const lost = back.filter(({ recovered }) => recovered !== true).length;
-      assert.equal(lost, 0, `${traveller.member.name} was a new connection ${lost} times`);
+scenario(
+  "every way to lose a connection, at random moments (E2E_SEED)",
+  async (t) => {
+    t.diagnostic(`E2E_SEED=${SEED}`);
+    const names = [...CROWD.map((_, index) => `u${index}`), ..."x".repeat(SENDERS)];
+    const { room, users } = await roomOf(server.url, ...names);
+    const travellers = [];
+    for (const [index, [name, vocabulary]] of CROWD.entries()) {
+      // Whoever connects over a dead line gives up soon.
+      const options = { kind: kind(name), vocabulary, timeout: 2_000 };
+      travellers.push(await Traveller.open(t, server.url, users[index], room, options));
     }
-  } catch (error) {
-    talking.over = true;
-    error.message += `\nE2E_SEED=${SEED}\n${log.join("\n")}`;
-    throw error;
-  }
-}, 120_000);
+    const senders = [];
+    for (const user of users.slice(CROWD.length))
+      senders.push(await Member.open(server.url, user, room));
+    t.after(() => {
+      for (const sender of senders) sender.close();
+    });
+
+    const log = [];
+    const talking = { over: false };
+    const told = Promise.all(senders.map((sender) => talk(sender, talking)));
+    try {
+      const suffering = travellers.map((one, index) => suffer(one, CROWD[index].join(", "), log));
+      await Promise.race([Promise.all(suffering), told]);
+      talking.over = true;
+      const said = (await told).reduce((sum, count) => sum + count, 0);
+      const last = await senders[0].say("the last one");
+      const history = await kept(users[0].api, room.id);
+      assert.equal(history.length, said + 1);
+      for (const [index, traveller] of travellers.entries()) {
+        await traveller.member.hears(last.id, WAIT_MS);
+        if (!kind(CROWD[index][0]).recovers) {
+          checkOrder(traveller, history);
+          continue;
+        }
+        await traveller.heardAll(users[0].api);
+        const back = traveller.client.states.items
+          .filter(({ state }) => state === "connect")
+          .slice(1);
+        const lost = back.filter(({ recovered }) => recovered !== true).length;
+        assert.equal(lost, 0, `${traveller.member.name} was a new connection ${lost} times`);
+      }
+    } catch (error) {
+      talking.over = true;
+      error.message += `\nE2E_SEED=${SEED}\n${log.join("\n")}`;
+      throw error;
+    }
+  },
+  120_000,
+);

@@ -74,8 +74,10 @@ scenario("a ticket with a strange place never gives a hole", async (t) => {
   const missed = await users[0].api.send(room.id, "missed");
   for (const strange of ["", "x", "-1", "1e9", "99999999999999999999", `${offset}9999999`, 5, {}]) {
     const client = await present(t, users[1], "native", { pid, offset: strange });
-    if (client.connected.recovered) await client.got("message.created", ({ data }) => data.id === missed.id);
-    else await client.got("connection.ready", ({ rooms }) => rooms.some(({ id }) => id === room.id));
+    if (client.connected.recovered)
+      await client.got("message.created", ({ data }) => data.id === missed.id);
+    else
+      await client.got("connection.ready", ({ rooms }) => rooms.some(({ id }) => id === room.id));
     client.close();
   }
 });
@@ -88,17 +90,22 @@ scenario("another user's ticket is worth nothing, and its owner notices nothing"
     t.after(() => owner.close());
     if (vocabulary === "camel") await owner.client.ok("joinRoom", secret.id);
     const heard = await users[0].api.send(secret.id, "mine");
-    await owner.client.got(owner.words.created, (body) => owner.words.message(body).id === heard.id);
+    await owner.client.got(
+      owner.words.created,
+      (body) => owner.words.message(body).id === heard.id,
+    );
     const thief = await present(t, users[1], vocabulary, ticket(owner.client));
     assert.notEqual(thief.connected.recovered, true);
     assert.notEqual(thief.socket.id, owner.client.socket.id);
     const live = await users[0].api.send(secret.id, "mine too");
     await owner.client.got(owner.words.created, (body) => owner.words.message(body).id === live.id);
     assert.equal(owner.client.states.items.length, 1, "the owner was not disturbed");
-    const { user } = await thief.socket.timeout(5_000).emitWithAck(
-      vocabulary === "native" ? "presence.query" : "getOnlineUsers",
-      { userIds: [users[1].user.id] },
-    ).then(({ users: [user] }) => ({ user }));
+    const { user } = await thief.socket
+      .timeout(5_000)
+      .emitWithAck(vocabulary === "native" ? "presence.query" : "getOnlineUsers", {
+        userIds: [users[1].user.id],
+      })
+      .then(({ users: [user] }) => ({ user }));
     assert.equal(user.userId, users[1].user.id);
     const seen = thief.all(owner.words.created).map((body) => owner.words.message(body).roomId);
     assert.ok(!seen.includes(secret.id));
@@ -106,26 +113,29 @@ scenario("another user's ticket is worth nothing, and its owner notices nothing"
   }
 });
 
-scenario("the same library with another user's token is that user, from the beginning", async (t) => {
-  const { room, users } = await roomOf(server.url, "ada", "bo", "cy");
-  const traveller = await Traveller.open(t, server.url, users[1], room);
-  const { client } = traveller;
-  const heard = await users[0].api.send(room.id, "heard");
-  await traveller.member.hears(heard.id);
-  const before = client.socket.id;
-  const { recovered } = await traveller.away(async () => {
-    await users[0].api.send(room.id, "missed by bo");
-    client.socket.auth = { token: users[2].accessToken, dialect: "native" };
-  });
-  assert.notEqual(recovered, true);
-  assert.notEqual(client.socket.id, before);
-  const ready = await client.got("connection.ready", ({ userId }) => userId === users[2].user.id);
-  assert.ok(ready);
-  await users[0].api.send(room.id, "live");
-  await client.got("message.created", ({ data }) => data.content === "live");
-  const contents = client.all("message.created").map(({ data }) => data.content);
-  assert.deepEqual(contents, ["heard", "live"]);
-});
+scenario(
+  "the same library with another user's token is that user, from the beginning",
+  async (t) => {
+    const { room, users } = await roomOf(server.url, "ada", "bo", "cy");
+    const traveller = await Traveller.open(t, server.url, users[1], room);
+    const { client } = traveller;
+    const heard = await users[0].api.send(room.id, "heard");
+    await traveller.member.hears(heard.id);
+    const before = client.socket.id;
+    const { recovered } = await traveller.away(async () => {
+      await users[0].api.send(room.id, "missed by bo");
+      client.socket.auth = { token: users[2].accessToken, dialect: "native" };
+    });
+    assert.notEqual(recovered, true);
+    assert.notEqual(client.socket.id, before);
+    const ready = await client.got("connection.ready", ({ userId }) => userId === users[2].user.id);
+    assert.ok(ready);
+    await users[0].api.send(room.id, "live");
+    await client.got("message.created", ({ data }) => data.content === "live");
+    const contents = client.all("message.created").map(({ data }) => data.content);
+    assert.deepEqual(contents, ["heard", "live"]);
+  },
+);
 
 scenario("a ticket is no credential: signed out means refused", async (t) => {
   const { room, users } = await roomOf(server.url, "ada", "bo");
@@ -205,28 +215,31 @@ scenario("a taken-over connection frees its place", async (t) => {
   await traveller.heardAll(users[0].api);
 });
 
-scenario("two at once with one ticket: one connection goes on, nothing is heard twice", async (t) => {
-  const { room, users } = await roomOf(server.url, "ada", "bo");
-  const owner = await newUser(server.url, "owner");
-  await owner.api.join(room.id);
-  const first = await Member.open(server.url, owner, room);
-  const heard = await users[0].api.send(room.id, "heard");
-  await first.hears(heard.id);
-  const claim = ticket(first.client);
-  first.close();
-  await users[0].api.send(room.id, "missed");
-  const both = await Promise.all([
-    present(t, owner, "native", claim, { reconnection: false }),
-    present(t, owner, "native", claim, { reconnection: false }),
-  ]);
-  await users[0].api.send(room.id, "live");
-  const alive = await until(
-    () => both.find((one) => one.socket.connected && one.all("message.created").length > 0),
-    "one of them to hear",
-  );
-  await alive.got("message.created", ({ data }) => data.content === "live");
-  for (const one of both) {
-    const contents = one.all("message.created").map(({ data }) => data.content);
-    assert.equal(new Set(contents).size, contents.length, "each once");
-  }
-});
+scenario(
+  "two at once with one ticket: one connection goes on, nothing is heard twice",
+  async (t) => {
+    const { room, users } = await roomOf(server.url, "ada", "bo");
+    const owner = await newUser(server.url, "owner");
+    await owner.api.join(room.id);
+    const first = await Member.open(server.url, owner, room);
+    const heard = await users[0].api.send(room.id, "heard");
+    await first.hears(heard.id);
+    const claim = ticket(first.client);
+    first.close();
+    await users[0].api.send(room.id, "missed");
+    const both = await Promise.all([
+      present(t, owner, "native", claim, { reconnection: false }),
+      present(t, owner, "native", claim, { reconnection: false }),
+    ]);
+    await users[0].api.send(room.id, "live");
+    const alive = await until(
+      () => both.find((one) => one.socket.connected && one.all("message.created").length > 0),
+      "one of them to hear",
+    );
+    await alive.got("message.created", ({ data }) => data.content === "live");
+    for (const one of both) {
+      const contents = one.all("message.created").map(({ data }) => data.content);
+      assert.equal(new Set(contents).size, contents.length, "each once");
+    }
+  },
+);

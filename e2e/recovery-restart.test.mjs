@@ -45,26 +45,34 @@ async function allAway(all, happen) {
 
 for (const how of [{ kill: false }, { kill: true }]) {
   const name = how.kill ? "kill -9" : "SIGTERM";
-  scenario(`${name} and a new process: all are recovered, nothing is missing`, async (t) => {
-    const { room, api, all } = await travellers(t, server.url);
-    for (let index = 0; index < 5; index += 1) await api.send(room.id, `before ${index}`);
-    for (let round = 0; round < 2; round += 1) {
-      await allAway(all, async () => {
-        await api.send(room.id, `old process, unheard ${round}`);
-        await server.restart(how);
-        await api.send(room.id, `new process, unheard ${round}`);
-      });
-      await api.send(room.id, `live ${round}`);
-      for (const traveller of all) await traveller.heardAll(api);
-    }
-  }, 120_000);
+  scenario(
+    `${name} and a new process: all are recovered, nothing is missing`,
+    async (t) => {
+      const { room, api, all } = await travellers(t, server.url);
+      for (let index = 0; index < 5; index += 1) await api.send(room.id, `before ${index}`);
+      for (let round = 0; round < 2; round += 1) {
+        await allAway(all, async () => {
+          await api.send(room.id, `old process, unheard ${round}`);
+          await server.restart(how);
+          await api.send(room.id, `new process, unheard ${round}`);
+        });
+        await api.send(room.id, `live ${round}`);
+        for (const traveller of all) await traveller.heardAll(api);
+      }
+    },
+    120_000,
+  );
 
-  scenario(`${name} before the first event of a room`, async (t) => {
-    const { room, api, all } = await travellers(t, server.url);
-    await allAway(all, () => server.restart(how));
-    await api.send(room.id, "the first");
-    for (const traveller of all) await traveller.heardAll(api);
-  }, 120_000);
+  scenario(
+    `${name} before the first event of a room`,
+    async (t) => {
+      const { room, api, all } = await travellers(t, server.url);
+      await allAway(all, () => server.restart(how));
+      await api.send(room.id, "the first");
+      for (const traveller of all) await traveller.heardAll(api);
+    },
+    120_000,
+  );
 }
 
 test("kill -9 in the middle of sends: what is kept is heard, and nothing else", {

@@ -17,7 +17,13 @@ after(() => server?.close());
 
 const scenario = scenarios(() => server);
 const ROOM_EVENTS = {
-  native: ["message.created", "message.updated", "message.deleted", "member.joined", "room.updated"],
+  native: [
+    "message.created",
+    "message.updated",
+    "message.deleted",
+    "member.joined",
+    "room.updated",
+  ],
   camel: ["newMessage", "messageUpdated", "messageDeleted", "userJoined", "roomUpdated"],
 };
 

@@ -19,7 +19,10 @@ const isOld = (kind) => kind.name.startsWith("2 ");
 function readable(refusal, kind, code) {
   if (isOld(kind)) {
     // `error` carries what Node sends to these: the data of the refusal if it has some, else its text.
-    assert.ok(JSON.stringify(refusal.data).includes(code), `${kind.name}: ${JSON.stringify(refusal)}`);
+    assert.ok(
+      JSON.stringify(refusal.data).includes(code),
+      `${kind.name}: ${JSON.stringify(refusal)}`,
+    );
   } else {
     assert.equal(typeof refusal.message, "string", kind.name);
     assert.equal(refusal.data.code, code, kind.name);
@@ -41,47 +44,53 @@ scenario("an expired token, a forged one and none", async () => {
   }
 });
 
-scenario("a token that is refused leaves the library alone until it is told to connect again", async (t) => {
-  const ada = await newUser(server.url, "ada");
-  const forged = forgeries(ada.accessToken, JWT_SECRET);
-  for (const kind of KINDS.filter((kind) => !isOld(kind))) {
-    const client = new kind.Library(server.url, {
-      ...kind.options,
-      token: forged.expired,
-      dialect: "native",
-    });
-    t.after(() => client.close());
-    await client.state("connect_error");
-    assert.equal(client.socket.connected, false);
-    client.socket.auth = { token: ada.accessToken, dialect: "native" };
-    client.socket.connect();
-    await client.state("connect");
-    await client.got("connection.ready");
-    client.close();
-  }
-});
+scenario(
+  "a token that is refused leaves the library alone until it is told to connect again",
+  async (t) => {
+    const ada = await newUser(server.url, "ada");
+    const forged = forgeries(ada.accessToken, JWT_SECRET);
+    for (const kind of KINDS.filter((kind) => !isOld(kind))) {
+      const client = new kind.Library(server.url, {
+        ...kind.options,
+        token: forged.expired,
+        dialect: "native",
+      });
+      t.after(() => client.close());
+      await client.state("connect_error");
+      assert.equal(client.socket.connected, false);
+      client.socket.auth = { token: ada.accessToken, dialect: "native" };
+      client.socket.connect();
+      await client.state("connect");
+      await client.got("connection.ready");
+      client.close();
+    }
+  },
+);
 
-scenario("an unknown namespace has Node's text, and the others on the connection go on", async (t) => {
-  const ada = await newUser(server.url, "ada");
-  for (const kind of KINDS) {
-    const client = await kind.Library.open(server.url, {
-      ...kind.options,
-      token: ada.accessToken,
-      dialect: "native",
-    });
-    t.after(() => client.close());
-    const told = new Promise((resolve) => {
-      const nowhere = client.socket.io.socket("/nowhere", { query: { token: "x" } });
-      nowhere.on(isOld(kind) ? "error" : "connect_error", resolve);
-    });
-    const error = await told;
-    const text = isOld(kind) ? (error?.message ?? error) : error.message;
-    assert.equal(text, "Invalid namespace", kind.name);
-    assert.equal(client.socket.connected, true, kind.name);
-    await client.ok("sync", { since: {} });
-    client.close();
-  }
-});
+scenario(
+  "an unknown namespace has Node's text, and the others on the connection go on",
+  async (t) => {
+    const ada = await newUser(server.url, "ada");
+    for (const kind of KINDS) {
+      const client = await kind.Library.open(server.url, {
+        ...kind.options,
+        token: ada.accessToken,
+        dialect: "native",
+      });
+      t.after(() => client.close());
+      const told = new Promise((resolve) => {
+        const nowhere = client.socket.io.socket("/nowhere", { query: { token: "x" } });
+        nowhere.on(isOld(kind) ? "error" : "connect_error", resolve);
+      });
+      const error = await told;
+      const text = isOld(kind) ? (error?.message ?? error) : error.message;
+      assert.equal(text, "Invalid namespace", kind.name);
+      assert.equal(client.socket.connected, true, kind.name);
+      await client.ok("sync", { since: {} });
+      client.close();
+    }
+  },
+);
 
 scenario("the second generation hears a refusal as the event `error`", async (t) => {
   for (const kind of KINDS.filter(isOld)) {

@@ -14,7 +14,9 @@ export function residentBytes(pid) {
 export async function metrics(adminUrl) {
   const text = await (await fetch(`${adminUrl}/metrics`)).text();
   const lines = text.split("\n").filter((line) => line && !line.startsWith("#"));
-  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.split(" ").at(-1))]),
+  );
 }
 
 /** How many connections were ended for being slow, whatever the labels. */

@@ -31,7 +31,8 @@ export class Client2 extends Client3 {
   listen() {
     const { socket } = this;
     socket.io.on("packet", ({ type, nsp, data }) => {
-      if (type === EVENT && nsp === socket.nsp) this.events.push({ event: data[0], args: data.slice(1) });
+      if (type === EVENT && nsp === socket.nsp)
+        this.events.push({ event: data[0], args: data.slice(1) });
       if (type === ERROR) {
         const message = typeof data === "string" ? data : data?.message;
         this.states.push({ state: "connect_error", message, data, nsp });

@@ -17,7 +17,9 @@ export class LossyProxy {
   static start(target) {
     const proxy = new LossyProxy();
     const { hostname, port } = new URL(target);
-    proxy.server = createServer((client) => proxy.#accept(client, { host: hostname, port: Number(port) }));
+    proxy.server = createServer((client) =>
+      proxy.#accept(client, { host: hostname, port: Number(port) }),
+    );
     return new Promise((resolve, reject) => {
       proxy.server.once("error", reject);
       proxy.server.listen(0, "127.0.0.1", () => {

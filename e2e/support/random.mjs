@@ -6,7 +6,8 @@ export const SEED = Number(process.env.E2E_SEED ?? Math.floor(Math.random() * 2 
 /** Numbers from 0 to 1, always the same for one seed and name. */
 export function random(name, seed = SEED) {
   let state = seed >>> 0;
-  for (const letter of name) state = (Math.imul(state ^ letter.charCodeAt(0), 0x01000193) + 7) >>> 0;
+  for (const letter of name)
+    state = (Math.imul(state ^ letter.charCodeAt(0), 0x01000193) + 7) >>> 0;
   return () => {
     // mulberry32
     state = (state + 0x6d2b79f5) >>> 0;
