@@ -22,6 +22,16 @@ const UPGRADES = {
       client.once("data", (probe) => server.write(probe, () => cut(client, server)));
     });
   },
+  /** After `release`: the first one has the answer to its probe, and is cut off before it can go on here. */
+  "cut after the answer, once": async ({ client, server, released, first }) => {
+    await released;
+    if (!first) return pass({ client, server });
+    once101(server, (answer) => {
+      client.write(answer);
+      client.once("data", (probe) => server.write(probe));
+      server.once("data", (reply) => client.write(reply, () => cut(client, server)));
+    });
+  },
   /** Frames are kept until there is much to send. */
   buffer: ({ client, server }) => {
     once101(server, (answer) => {
@@ -138,7 +148,7 @@ export class HttpProxy {
     for (let index = 0; index < incoming.rawHeaders.length; index += 2)
       lines.push(`${incoming.rawHeaders[index]}: ${incoming.rawHeaders[index + 1]}`);
     server.write(`${lines.join("\r\n")}\r\n\r\n`);
-    UPGRADES[this.way]({ client, server, released: this.#released });
+    UPGRADES[this.way]({ client, server, released: this.#released, first: this.upgrades === 1 });
   }
 
   close() {
