@@ -77,7 +77,7 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { host: "0.0.0.0".to_owned(), port: 4000, data_dir: "./data".into(), drain_s: 5 }
+        Self { host: "0.0.0.0".to_owned(), port: 4000, data_dir: "./data".into(), drain_s: 30 }
     }
 }
 
