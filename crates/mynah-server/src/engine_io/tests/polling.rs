@@ -99,7 +99,7 @@ async fn polling_goes_on_when_the_probe_dies() {
     assert!(answer.contains("4back"), "{answer}");
     // And another upgrade may be tried.
     let session = house.edge.registry.find(&sid[5..]).unwrap();
-    while session.probing.load(std::sync::atomic::Ordering::Acquire) {
+    while session.probing.load(Ordering::Acquire) {
         tokio::task::yield_now().await;
     }
     let mut second = Client::connect(address, &format!("EIO=4{sid}")).await;
