@@ -16,9 +16,10 @@ use bytes::Bytes;
 use clap::Parser;
 use mynah_hub::{Frame, Hub, HubConfig};
 use mynah_protocol::socket_io;
+use mynah_protocol::websocket::Limits;
 use mynah_server::deadlines::Deadlines;
 use mynah_server::engine_io::{
-    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, Traffic, echo,
+    Admission, Application, Edge, EngineOptions, Peer, Refused, Revision, Traffic, compact, echo,
     engine_rules,
 };
 use mynah_server::origin::Origins;
@@ -46,6 +47,9 @@ struct Options {
     /// Largest message.
     #[arg(long, default_value_t = 1_000_000)]
     max_payload: usize,
+    /// Agree to permessage-deflate.
+    #[arg(long)]
+    deflate: bool,
 }
 
 /// Engine.IO messages go back as they came.
@@ -179,8 +183,8 @@ impl Namespaces for SocketEcho {
 }
 
 /// A plain WebSocket that sends every message back.
-async fn plain_echo(State(max): State<usize>, request: Request) -> Response {
-    echo::respond(request, max)
+async fn plain_echo(State((limits, deflate)): State<(Limits, bool)>, request: Request) -> Response {
+    echo::respond(request, limits, deflate)
 }
 
 #[tokio::main]
@@ -189,7 +193,8 @@ async fn main() -> anyhow::Result<()> {
     let ping_interval = Duration::from_millis(options.ping_interval_ms);
     let ping_timeout = Duration::from_millis(options.ping_timeout_ms);
     let dialects = engine_rules(ping_interval, ping_timeout);
-    let hub = Hub::new(HubConfig { dialects, ..HubConfig::default() });
+    let compact: Option<mynah_hub::Compact> = options.deflate.then_some(compact);
+    let hub = Hub::new(HubConfig { dialects, compact, ..HubConfig::default() });
     let deadlines = Deadlines::start();
     let engine = |path: &str| EngineOptions {
         path: path.to_owned(),
@@ -199,6 +204,7 @@ async fn main() -> anyhow::Result<()> {
         max_payload: options.max_payload,
         packets_per_poll_max: 1_000,
         allow_eio3: true,
+        per_message_deflate: options.deflate,
         cookie: None,
         origins: Origins::new([], true),
         admission: Admission::unlimited(),
@@ -207,7 +213,9 @@ async fn main() -> anyhow::Result<()> {
     let layer = SocketIo::new(SocketEcho, deadlines, Duration::from_secs(1), options.max_payload);
     let sockets = Edge::new(layer, hub.clone(), engine("/socket.io/"));
     let engines = Edge::new(EngineEcho, hub, engine("/engine.io/"));
-    let plain = Router::new().route("/echo", any(plain_echo)).with_state(options.max_payload);
+    // The suite sends messages of 4 MiB in 65,536 fragments.
+    let limits = Limits { message_bytes_max: options.max_payload, fragments_max: 1 << 17 };
+    let plain = Router::new().route("/echo", any(plain_echo)).with_state((limits, options.deflate));
     let router = Arc::clone(&sockets).router().merge(engines.router()).merge(plain);
     let address = SocketAddr::from(([127, 0, 0, 1], options.port));
     let listener = TcpListener::bind(address).await?;

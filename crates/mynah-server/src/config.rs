@@ -207,6 +207,10 @@ pub struct HttpConfig {
 /// The Socket.IO door.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "switches that have nothing to do with each other"
+)]
 pub struct SocketIoConfig {
     /// Where it is mounted.
     pub path: String,
@@ -227,6 +231,9 @@ pub struct SocketIoConfig {
     pub upgrade_timeout_ms: u64,
     /// Largest message or polling body, in bytes.
     pub max_payload_bytes: usize,
+    /// Whether WebSocket messages are compressed for clients that offer it (permessage-deflate):
+    /// less traffic for more work.
+    pub per_message_deflate: bool,
     /// Vocabulary of clients that name none: `native`, `camel` or an own one.
     pub default_dialect: String,
     /// Folder with own vocabulary files (`*.toml`).
@@ -249,6 +256,7 @@ impl Default for SocketIoConfig {
             connect_timeout_ms: 45_000,
             upgrade_timeout_ms: 10_000,
             max_payload_bytes: 1_000_000,
+            per_message_deflate: false,
             default_dialect: "native".to_owned(),
             vocabulary_dir: None,
             recovery: true,

@@ -6,6 +6,7 @@
 mod admission;
 mod compression;
 mod cookie;
+mod deflate;
 pub mod echo;
 mod handshake;
 mod line;
@@ -30,10 +31,11 @@ use bytes::Bytes;
 use mynah_hub::{
     Close, CloseReason, DialectRules, Farewell, Frame, Hub, Keepalive, Probing, SessionId,
 };
-use mynah_protocol::engine_io;
+use mynah_protocol::{engine_io, websocket};
 
 pub use admission::{Admission, NotNow};
 pub use cookie::Cookie;
+pub use deflate::compact;
 pub use handshake::{Handshake, Revision};
 use registry::Registry;
 pub use traffic::{Ended, Totals, Traffic};
@@ -58,6 +60,9 @@ pub struct EngineOptions {
     pub packets_per_poll_max: usize,
     /// Whether clients of revision 3 (Socket.IO 2) may call.
     pub allow_eio3: bool,
+    /// Whether WebSocket messages are compressed for clients that offer it; the hub then needs
+    /// [`compact`].
+    pub per_message_deflate: bool,
     /// Cookie of the handshake over polling.
     pub cookie: Option<Cookie>,
     /// Who may call.
@@ -66,6 +71,13 @@ pub struct EngineOptions {
     pub admission: Admission,
     /// Where it counts what passes.
     pub traffic: Traffic,
+}
+
+impl EngineOptions {
+    fn websocket_limits(&self) -> websocket::Limits {
+        let message_bytes_max = self.max_payload;
+        websocket::Limits { message_bytes_max, ..websocket::Limits::default() }
+    }
 }
 
 /// A session of the edge, as its application sees it.

@@ -24,7 +24,9 @@ use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
 use crate::dispatch::{Dispatcher, commit_queue};
-use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, NotNow, Traffic, engine_rules};
+use crate::engine_io::{
+    Admission, Cookie, Edge, EngineOptions, NotNow, Traffic, compact, engine_rules,
+};
 use crate::health::Health;
 use crate::http::{self, HttpOptions, Network};
 use crate::identity::{Identity, IdentityRules, Secret};
@@ -114,6 +116,7 @@ fn hub(config: &Config) -> Hub {
             ..Limits::default()
         },
         dialects: engine_rules(interval, timeout),
+        compact: config.socketio.per_message_deflate.then_some(compact),
         ..HubConfig::default()
     })
 }
@@ -346,6 +349,7 @@ fn socket_router(
         max_payload: settings.max_payload_bytes,
         packets_per_poll_max: 1_000,
         allow_eio3: settings.allow_eio3,
+        per_message_deflate: settings.per_message_deflate,
         cookie: settings.cookie.as_ref().map(Cookie::from),
         origins: origins(config),
         admission: admission(house, trusted.to_vec()),

@@ -9,8 +9,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use mynah_protocol::engine_io::RequestError;
 use mynah_protocol::websocket;
+use mynah_protocol::websocket::deflate::Agreement;
 
 use super::compression::Coding;
+use super::deflate::agree;
 use super::poll_style::PollStyle;
 use super::{Application, Edge, Remote, polling, query, stream, upgrade};
 
@@ -199,13 +201,14 @@ fn websocket_request<A: Application>(
     };
     let revision = parameters.revision(edge.options.allow_eio3).unwrap_or_default();
     let handshake = introduce(revision, parameters.rest, request.headers(), address);
+    let agreement = agree(request.headers(), edge.options.per_message_deflate);
     let pending = hyper::upgrade::on(&mut request);
     let edge = Arc::clone(edge);
     match parameters.sid {
-        None => tokio::spawn(stream::serve(edge, pending, handshake)),
-        Some(sid) => tokio::spawn(upgrade::serve(edge, pending, sid)),
+        None => tokio::spawn(stream::serve(edge, pending, handshake, agreement)),
+        Some(sid) => tokio::spawn(upgrade::serve(edge, pending, sid, agreement)),
     };
-    switching_protocols(&accept)
+    switching_protocols(&accept, agreement)
 }
 
 /// Most bytes of a bearer header that are kept.
@@ -239,14 +242,18 @@ pub(crate) fn accept(request: &Request) -> Result<String, websocket::HandshakeEr
     websocket::check_handshake(&check)
 }
 
-/// `101 Switching Protocols`.
-pub(crate) fn switching_protocols(accept: &str) -> Response {
+/// `101 Switching Protocols`, with the extension agreed on.
+pub(crate) fn switching_protocols(accept: &str, agreement: Option<Agreement>) -> Response {
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    let extension = agreement.map(|agreement| HeaderValue::from_str(&agreement.header()));
+    if let Some(Ok(extension)) = extension {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extension);
     }
     response
 }

@@ -12,9 +12,11 @@ use hyper_util::rt::TokioIo;
 use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, TcpSocket};
 use mynah_protocol::engine_io::{self, Packet};
 use mynah_protocol::engine_io_v3;
+use mynah_protocol::websocket::deflate::Agreement;
 use mynah_protocol::websocket::{self, Decoder, Message, Role};
 use tokio::net::TcpStream;
 
+use super::deflate::is_compact;
 use super::line::{After, Line, leave};
 use super::{Application, Edge, Handshake, IN_FLIGHT_MAX, Peer, Refused, Revision};
 use crate::frames;
@@ -61,15 +63,18 @@ impl From<Refused> for Ending {
 }
 
 impl Reader {
-    /// Takes over an upgraded connection; also gives what came in one piece with the request.
+    /// Takes over an upgraded connection, on which `deflate` was agreed or not; also gives what came in one piece with the request.
     pub(crate) async fn take_over(
         pending: OnUpgrade,
-        message_bytes_max: usize,
+        limits: websocket::Limits,
+        deflate: bool,
     ) -> Option<(Self, Vec<u8>)> {
         let upgraded = pending.await.ok()?;
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-        let limits = websocket::Limits { message_bytes_max, ..websocket::Limits::default() };
-        let decoder = Decoder::new(Role::Server, limits);
+        let decoder = match Decoder::new(Role::Server, limits) {
+            decoder if deflate => decoder.with_deflate(),
+            decoder => decoder,
+        };
         let reader = Self { socket: Arc::new(parts.io.into_inner()), decoder };
         Some((reader, parts.read_buf.to_vec()))
     }
@@ -160,14 +165,16 @@ pub(super) async fn serve<A: Application>(
     edge: Arc<Edge<A>>,
     pending: OnUpgrade,
     handshake: Arc<Handshake>,
+    agreement: Option<Agreement>,
 ) {
-    let taken = Box::pin(Reader::take_over(pending, edge.options.max_payload)).await;
+    let (limits, deflate) = (edge.options.websocket_limits(), agreement.is_some());
+    let taken = Box::pin(Reader::take_over(pending, limits, deflate)).await;
     let Some((reader, early)) = taken else { return };
     tune(&reader.socket);
     let pulse = Pulse::default();
     let new = NewSession {
         dialect: handshake.revision.rules(),
-        link: Link::Stream { socket: Arc::clone(&reader.socket), compact: false },
+        link: Link::Stream { socket: Arc::clone(&reader.socket), compact: is_compact(agreement) },
         // The reader owns the session: nobody else needs to hear of its end.
         events: edge.options.traffic.events(),
         pulse: pulse.clone(),

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 mod cors;
+mod deflate;
 mod leaving;
 mod polling;
 mod revision_3;
@@ -26,7 +27,7 @@ use super::line::Line;
 use super::poll_style::PollStyle;
 use super::registry::PollSession;
 use super::{
-    Admission, Application, Edge, EngineOptions, NotNow, Peer, Refused, Revision, Traffic,
+    Admission, Application, Edge, EngineOptions, NotNow, Peer, Refused, Revision, Traffic, compact,
     engine_rules,
 };
 use crate::frames;
@@ -67,6 +68,7 @@ impl Application for Listener {
         match text {
             "much" => peer.send(frames::text(&[b'4'; 5_000])).await,
             "echo" => peer.send(frames::text_with_attachments(b"4back", &[BYTES.into()])).await,
+            "long" => peer.send(frames::text(format!("4{}", "word ".repeat(400)).as_bytes())).await,
             "wait" => self.gate.acquire().await.unwrap().forget(),
             "end" => {
                 peer.end(CloseReason::Named("end")).await;
@@ -120,7 +122,6 @@ impl House {
     fn changed(limits: Limits, change: impl FnOnce(&mut EngineOptions)) -> Self {
         let (interval, timeout) = (Duration::from_secs(25), Duration::from_secs(20));
         let dialects = engine_rules(interval, timeout);
-        let hub = Hub::new(HubConfig { dialects, limits, ..HubConfig::default() });
         let mut options = EngineOptions {
             path: "/socket.io/".to_owned(),
             ping_interval: interval,
@@ -129,12 +130,15 @@ impl House {
             max_payload: 1_000_000,
             packets_per_poll_max: 1_000,
             allow_eio3: true,
+            per_message_deflate: false,
             cookie: None,
             origins: Origins::new([], true),
             admission: Admission::unlimited(),
             traffic: Traffic::default(),
         };
         change(&mut options);
+        let compact: Option<mynah_hub::Compact> = options.per_message_deflate.then_some(compact);
+        let hub = Hub::new(HubConfig { dialects, limits, compact, ..HubConfig::default() });
         let (heard, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
         let app = Listener { heard: Arc::clone(&heard), gate: Arc::clone(&gate) };
         Self { edge: Edge::new(app, hub, options), heard, gate }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
 use mynah_protocol::engine_io;
+use mynah_protocol::websocket::deflate::Agreement;
 use mynah_protocol::websocket::{self, Message, OpCode};
 
+use super::deflate::is_compact;
 use super::line::Line;
 use super::registry::PollSession;
 use super::stream::{Pump, Reader, tune};
@@ -18,8 +20,14 @@ use crate::frames;
 const NUDGE_EVERY: Duration = Duration::from_millis(100);
 
 /// A WebSocket that names a session.
-pub(super) async fn serve<A: Application>(edge: Arc<Edge<A>>, pending: OnUpgrade, sid: String) {
-    let taken = Reader::take_over(pending, edge.options.max_payload).await;
+pub(super) async fn serve<A: Application>(
+    edge: Arc<Edge<A>>,
+    pending: OnUpgrade,
+    sid: String,
+    agreement: Option<Agreement>,
+) {
+    let (limits, deflate) = (edge.options.websocket_limits(), agreement.is_some());
+    let taken = Reader::take_over(pending, limits, deflate).await;
     let Some((mut reader, mut early)) = taken else { return };
     tune(&reader.socket);
     let session = edge.registry.find(&sid);
@@ -48,7 +56,7 @@ pub(super) async fn serve<A: Application>(edge: Arc<Edge<A>>, pending: OnUpgrade
     session.set_upgraded(&edge.options.traffic);
     let noop = frames::noop();
     let socket = Arc::clone(&reader.socket);
-    if edge.hub.upgrade(session.line.id, socket, false, noop).await.is_err() {
+    if edge.hub.upgrade(session.line.id, socket, is_compact(agreement), noop).await.is_err() {
         edge.app.closed(state).await;
         return;
     }
