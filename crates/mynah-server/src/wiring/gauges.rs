@@ -1,0 +1,127 @@
+//! What operators read off the parts.
+
+use std::sync::Arc;
+
+use mynah_hub::{Hub, HubStats};
+use mynah_store::sqlite::SqliteStore;
+
+use crate::engine_io::Traffic;
+use crate::live::Live;
+use crate::metrics::{Metrics, Sample, SampleKind};
+
+fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
+    Sample { name, help, kind: SampleKind::Gauge, value }
+}
+
+fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
+    Sample { name, help, kind: SampleKind::Counter, value }
+}
+
+pub(super) fn watch_hub(metrics: &Metrics, hub: &Hub) {
+    let hub = hub.clone();
+    metrics.add_source(move || {
+        let stats = hub.stats();
+        let mut samples = closes(&stats);
+        samples.extend([
+            gauge("sessions", "Open connections", stats.sessions),
+            gauge("topics", "Topics with subscribers", stats.topics),
+            gauge("subscriptions", "Subscriptions", stats.subscriptions),
+            gauge("queued_frames", "Frames waiting for slow connections", stats.queued_frames),
+            gauge("queued_bytes", "Bytes waiting for slow connections", stats.queued_bytes),
+            gauge(
+                "kept_frames",
+                "Frames kept back while a connection catches up",
+                stats.kept_frames,
+            ),
+            gauge("kept_bytes", "Bytes kept back while a connection catches up", stats.kept_bytes),
+            counter("publications", "Publications fanned out", stats.publications),
+            counter("deliveries", "Frames written to connections", stats.deliveries),
+            counter("write_calls", "Write system calls", stats.write_calls),
+            counter(
+                "dropped_ephemeral",
+                "Typing and presence frames dropped for slow connections",
+                stats.dropped_ephemeral,
+            ),
+        ]);
+        samples
+    });
+}
+
+/// Why connections ended.
+fn closes(stats: &HubStats) -> Vec<Sample> {
+    vec![
+        counter("closed_slow", "Connections closed as too slow", stats.closed_slow),
+        counter(
+            "closed_ping_timeout",
+            "Connections closed because pings were not answered",
+            stats.closed_ping_timeout,
+        ),
+        counter(
+            "closed_poll_overlap",
+            "Connections closed because they polled twice at once",
+            stats.closed_poll_overlap,
+        ),
+        counter(
+            "closed_link_failed",
+            "Connections that ended because a write failed",
+            stats.closed_link_failed,
+        ),
+        counter(
+            "closed_too_many_subscriptions",
+            "Connections closed because they entered too many rooms",
+            stats.closed_too_many_subscriptions,
+        ),
+        counter("closed_peer_gone", "Connections that their peer ended", stats.closed_peer_gone),
+        counter(
+            "closed_hub_stopped",
+            "Connections closed because the process ended",
+            stats.closed_hub_stopped,
+        ),
+        counter(
+            "closed_named",
+            "Connections closed for other reasons, such as a sign-out or a drain",
+            stats.closed_named,
+        ),
+    ]
+}
+
+/// The store is watched without being held: its owner closes it at the end.
+pub(super) fn watch_store(metrics: &Metrics, store: &Arc<SqliteStore>) {
+    let store = Arc::downgrade(store);
+    metrics.add_source(move || {
+        let Some(stats) = store.upgrade().map(|store| store.stats()) else { return Vec::new() };
+        vec![
+            counter("store_commits", "Commits that are on disk", stats.commits),
+            counter("store_failed_commits", "Commits that failed", stats.failed_commits),
+            counter("store_writes", "Writes taken from the queue", stats.writes),
+            gauge("store_last_batch", "Writes in the last commit", stats.last_batch),
+            gauge("store_largest_batch", "Writes in the largest commit", stats.largest_batch),
+            gauge("store_write_queue", "Writes waiting", stats.write_queue as u64),
+            gauge("store_read_queue", "Reads waiting", stats.read_queue as u64),
+            gauge("store_wal_bytes", "Size of the write-ahead log", stats.wal_bytes),
+        ]
+    });
+}
+
+pub(super) fn watch_live(metrics: &Metrics, live: &Live) {
+    let live = live.clone();
+    metrics.add_source(move || {
+        let help = "Comings and goings not announced because too many waited";
+        vec![counter("unannounced_presence", help, live.unannounced())]
+    });
+}
+
+pub(super) fn watched_traffic(metrics: &Metrics) -> Traffic {
+    let watched = Traffic::default();
+    let traffic = watched.clone();
+    metrics.add_source(move || {
+        let totals = traffic.totals();
+        vec![
+            counter("sessions_opened", "Connections begun", totals.opened),
+            gauge("polling_sessions", "Open connections that poll", totals.polling),
+            counter("packets_received", "Messages received, heartbeats aside", totals.packets_in),
+            counter("bytes_received", "Bytes of messages received", totals.bytes_in),
+        ]
+    });
+    watched
+}
