@@ -29,9 +29,9 @@ use write::Writer;
 /// Most keys of the map a packet is; the official client sends five.
 const PACKET_KEYS_MAX: usize = 16;
 
-/// What our own packets may be made of.
+/// What our own packets may be made of, attachments aside.
 const OWN: Limits = Limits {
-    attachments_max: u32::MAX,
+    attachments_max: 0,
     args_max: u32::MAX,
     depth_max: crate::json::DEPTH_MAX,
     keys_max: u32::MAX,
@@ -112,7 +112,9 @@ pub fn transcode(packet: &[u8]) -> Option<Vec<u8>> {
 /// `None` also if it announces another number of them.
 pub fn transcode_with(packet: &[u8], attachments: &[Bytes]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(packet).ok()?.strip_prefix(crate::engine_io::MESSAGE as char)?;
-    let (packet, missing) = parse(text, &OWN).ok()?;
+    // Room is made for as many as a packet announces.
+    let limits = Limits { attachments_max: attachments.len() as u32, ..OWN };
+    let (packet, missing) = parse(text, &limits).ok()?;
     if missing as usize != attachments.len() {
         return None;
     }

@@ -367,6 +367,7 @@ fn what_is_no_finished_packet_is_not_transcoded() {
     assert_eq!(transcode(one.as_bytes()), None);
     assert_eq!(transcode_with(one.as_bytes(), &[Bytes::new(), Bytes::new()]), None);
     assert_eq!(transcode_with(br#"42["e"]"#, &[Bytes::new()]), None);
+    assert_eq!(transcode(b"454000540005-[\"e\"]"), None);
 }
 
 #[test]

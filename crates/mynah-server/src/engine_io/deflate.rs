@@ -8,8 +8,8 @@ use mynah_protocol::websocket::deflate::{self, Agreement, WINDOW_BITS_MAX};
 /// Shorter messages go as they are; the official server's default too.
 const MESSAGE_BYTES_MIN: usize = 1024;
 
-/// Longer frames go as they are: compressing holds up everybody on the same shard, 64 KiB for about
-/// a millisecond.
+/// Longer frames go as they are: compressing holds up everybody on the same shard, 64 KiB for a
+/// third of a millisecond.
 const FRAMES_BYTES_MAX: usize = 64 * 1024;
 
 /// Compresses a finished frame for all streams that agreed; for [`mynah_hub::HubConfig`].
