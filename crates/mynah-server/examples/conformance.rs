@@ -205,6 +205,7 @@ async fn main() -> anyhow::Result<()> {
         packets_per_poll_max: 1_000,
         allow_eio3: true,
         per_message_deflate: options.deflate,
+        http_compression: true,
         cookie: None,
         origins: Origins::new([], true),
         admission: Admission::unlimited(),

@@ -234,6 +234,8 @@ pub struct SocketIoConfig {
     /// Whether WebSocket messages are compressed for clients that offer it (permessage-deflate):
     /// less traffic for more work.
     pub per_message_deflate: bool,
+    /// Whether polling answers of 1,024 bytes and more are compressed for clients that take it.
+    pub http_compression: bool,
     /// Vocabulary of clients that name none: `native`, `camel` or an own one.
     pub default_dialect: String,
     /// Folder with own vocabulary files (`*.toml`).
@@ -257,6 +259,7 @@ impl Default for SocketIoConfig {
             upgrade_timeout_ms: 10_000,
             max_payload_bytes: 1_000_000,
             per_message_deflate: false,
+            http_compression: true,
             default_dialect: "native".to_owned(),
             vocabulary_dir: None,
             recovery: true,

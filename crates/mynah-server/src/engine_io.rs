@@ -63,6 +63,8 @@ pub struct EngineOptions {
     /// Whether WebSocket messages are compressed for clients that offer it; the hub then needs
     /// [`compact`].
     pub per_message_deflate: bool,
+    /// Whether long polling answers are compressed for clients that take it.
+    pub http_compression: bool,
     /// Cookie of the handshake over polling.
     pub cookie: Option<Cookie>,
     /// Who may call.

@@ -183,7 +183,11 @@ async fn polling_request<A: Application>(
     };
     let Some(session) = edge.registry.find(sid) else { return refuse(RequestError::UnknownSid) };
     match *request.method() {
-        Method::GET => polling::get(edge, &session, Coding::accepted(request.headers())).await,
+        Method::GET => {
+            let coding = Coding::accepted(request.headers());
+            let coding = coding.filter(|_| edge.options.http_compression);
+            polling::get(edge, &session, coding).await
+        }
         Method::POST => polling::post(edge, &session, request).await,
         _ => refuse(RequestError::BadRequest),
     }

@@ -131,6 +131,7 @@ impl House {
             packets_per_poll_max: 1_000,
             allow_eio3: true,
             per_message_deflate: false,
+            http_compression: true,
             cookie: None,
             origins: Origins::new([], true),
             admission: Admission::unlimited(),

@@ -154,6 +154,7 @@ pub(super) fn socket_router(
         packets_per_poll_max: 1_000,
         allow_eio3: settings.allow_eio3,
         per_message_deflate: settings.per_message_deflate,
+        http_compression: settings.http_compression,
         cookie: settings.cookie.as_ref().map(Cookie::from),
         origins: origins(config),
         admission: admission(house, trusted.to_vec()),
