@@ -87,6 +87,7 @@ impl Server {
             ("MYNAH_AUTH__PROVISION_UNKNOWN_USERS".to_owned(), "true".to_owned()),
             ("MYNAH_LIMITS__RATE".to_owned(), "off".to_owned()),
             ("MYNAH_ADMIN__PORT".to_owned(), admin.port().to_string()),
+            ("MYNAH_SERVER__DRAIN_S".to_owned(), "1".to_owned()),
             ("RUST_LOG".to_owned(), "warn".to_owned()),
         ];
         env.extend(setup.extra_env.iter().cloned());

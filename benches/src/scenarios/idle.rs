@@ -1,4 +1,4 @@
-//! Memory of idle sessions, each in three rooms.
+//! Memory of idle sessions, each in three rooms, and what a heartbeat costs.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::crowd::{Crowd, connect_sessions};
-use crate::launch::Server;
+use crate::launch::{MynahSetup, Server};
 use crate::machine::{Cpu, Memory};
 use crate::report::{Goal, Table};
 use crate::world;
@@ -27,6 +27,31 @@ fn floor(context: &mut Context) -> Result<f64> {
     std::thread::sleep(Duration::from_millis(500));
     let grown = Memory::of(server.pid()).resident.saturating_sub(base.resident);
     Ok(grown as f64 / fleet.counts.ready as f64)
+}
+
+/// Pause between two pings where heartbeats are measured.
+const FAST_PINGS_MS: u64 = 1_000;
+/// The usual pause.
+const USUAL_PINGS_S: f64 = 25.0;
+
+/// Nanoseconds of CPU for a ping and its pong, with all sessions connected and nothing else going on.
+fn heartbeat(context: &Context, data: &std::path::Path) -> Result<f64> {
+    let mut extra_env = context.setup.extra_env.clone();
+    let interval = ("MYNAH_SOCKETIO__PING_INTERVAL_MS".to_owned(), FAST_PINGS_MS.to_string());
+    extra_env.push(interval);
+    let (binary, secret) = (context.setup.binary.clone(), context.setup.secret.clone());
+    let setup = MynahSetup { binary, secret, extra_env };
+    let server = Server::mynah(&setup, data)?;
+    let mut fleet = connect_sessions(&server, &setup, context.sessions, 60)?;
+    // Twice the pause, so that everybody has been pinged before.
+    let pause = Duration::from_millis(FAST_PINGS_MS);
+    fleet.settle(pause * 2, pause * 2)?;
+    let cpu = Cpu::of(server.pid());
+    let wait = context.seconds(10.0, 2.0);
+    fleet.settle(wait, wait)?;
+    let spent = Cpu::of(server.pid()).since(&cpu);
+    let beats = f64::from(context.sessions) * wait.as_secs_f64() / pause.as_secs_f64();
+    Ok(spent / beats)
 }
 
 pub(super) fn run(context: &mut Context) -> Result<Table> {
@@ -74,6 +99,11 @@ pub(super) fn run(context: &mut Context) -> Result<Table> {
     table.row("RSS before, MB", base.resident as f64 / 1e6, Goal::AtMost(25.0));
     table.row("RSS with all connected, MB", after.resident as f64 / 1e6, Goal::AtMost(60.0));
     table.row("CPU while idle, % of a core", idle_ns / wait.as_nanos() as f64 * 100.0, Goal::None);
+    drop(server);
+    let beat_ns = heartbeat(context, &data)?;
+    table.row("CPU per heartbeat, µs", beat_ns / 1e3, Goal::None);
+    let share = beat_ns * f64::from(sessions) / USUAL_PINGS_S / 1e9 * 100.0;
+    table.row("heartbeats of all sessions at 25 s, % of a core", share, Goal::None);
     table.note(format!(
         "measured {:.0} s after the last connect; base taken after a restart on the filled store and {WARM} connects closed again; kernel memory of sockets is not in RSS",
         wait.as_secs_f64()
