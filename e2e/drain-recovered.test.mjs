@@ -60,12 +60,12 @@ scenario(
       });
     const said = Array.from({ length: 300 }, (_, index) => say(`m${index}`));
     await Promise.all(said.slice(0, 20));
-    const froms = listeners.map(({ client }) => client.states.items.length);
+    const starts = listeners.map(({ client }) => client.states.items.length);
     await server.restart();
     for (const ack of await within(60_000, Promise.all(said), "all acks"))
       assert.equal(ack.success, true);
     for (const [index, listener] of listeners.entries()) {
-      const { recovered } = await listener.client.state("connect", froms[index]);
+      const { recovered } = await listener.client.state("connect", starts[index]);
       assert.equal(recovered, true, listener.member.name);
       await listener.heardAll(users[0].api);
     }

@@ -51,7 +51,7 @@ scenario(
       const heard = () => Math.min(...members.map((member) => member.heard().length));
       const enough = heard() + 30;
       await until(() => heard() > enough, "everybody to hear thirty messages more", 30_000);
-      const froms = members.map(({ client }) => client.states.items.length);
+      const starts = members.map(({ client }) => client.states.items.length);
       const began = Date.now();
       server.child.signal("SIGTERM");
       const { code } = await within(DRAIN_S * 1_000 + 5_000, server.child.exited, "the end");
@@ -62,9 +62,9 @@ scenario(
       );
       await server.spawn();
       for (const [index, { client, name }] of members.entries()) {
-        const away = await client.state("disconnect", froms[index]);
+        const away = await client.state("disconnect", starts[index]);
         assert.notEqual(away.reason, "io server disconnect", `${name} may come back`);
-        await client.state("connect", froms[index]);
+        await client.state("connect", starts[index]);
       }
     }
     stop.over = true;

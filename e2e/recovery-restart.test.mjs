@@ -89,7 +89,7 @@ test("kill -9 in the middle of sends: what is kept is heard, and nothing else", 
     vocabulary: "camel",
   });
   for (let round = 0; round < 3; round += 1) {
-    const froms = [native, camel].map(({ client }) => client.states.items.length);
+    const starts = [native, camel].map(({ client }) => client.states.items.length);
     // Some of these are committed and not told to anybody, some are refused with the connection.
     const sends = Array.from({ length: 60 }, (_, index) =>
       users[0].api.send(room.id, `${round}.${index}`, `${round}.${index}`).catch(() => undefined),
@@ -98,7 +98,7 @@ test("kill -9 in the middle of sends: what is kept is heard, and nothing else", 
     await own.restart({ kill: true });
     await Promise.all(sends);
     for (const [index, { client }] of [native, camel].entries()) {
-      const { recovered } = await client.state("connect", froms[index]);
+      const { recovered } = await client.state("connect", starts[index]);
       assert.equal(recovered, true, `round ${round}`);
     }
     await users[0].api.send(room.id, `marker ${round}`);

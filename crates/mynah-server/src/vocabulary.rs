@@ -10,6 +10,7 @@ pub mod field;
 pub mod inbound;
 pub mod load;
 pub mod namespace;
+pub mod tail;
 pub mod template;
 
 use std::collections::HashMap;
@@ -17,9 +18,8 @@ use std::collections::HashMap;
 use field::Scope;
 use inbound::InboundRule;
 use namespace::NamespaceRule;
+use tail::Tail;
 use template::Template;
-
-use crate::dialects::Tail;
 
 /// The vocabulary files built into the binary.
 pub const BUILT_IN: [(&str, &str); 2] = [

@@ -42,7 +42,7 @@ const ROOMS: [Room; 10] = [
     Room {
         name: "mynah-hub",
         arrows: &[],
-        outside: Some(&["bytes", "parking_lot", "socket2", "thiserror", "tokio"]),
+        outside: Some(&["bytes", "futures-util", "parking_lot", "socket2", "thiserror", "tokio"]),
     },
     Room { name: "mynah-store", arrows: &["mynah-domain"], outside: None },
     Room { name: "mynah-cluster", arrows: &["mynah-hub"], outside: None },

@@ -180,7 +180,7 @@ async fn nothing_runs_while_nobody_looks() {
     house.poll(&looker).await;
     house.door.disconnect(&looker, admin, Leaving::Namespace).await;
     let before = published();
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!((published(), house.lookers()), (before, 0));
     let _again = house.join(&looker, "/admin").await;
     house.poll(&looker).await;

@@ -9,8 +9,8 @@ mod sample;
 use serde_json::Value;
 
 use super::field::{Scope, Subject};
+use super::tail::Tail;
 use super::{Vocabularies, Vocabulary, load};
-use crate::dialects::Tail;
 
 /// The least that is a vocabulary; four lines.
 const LEAST: &str = "id = \"least\"\nnamespaces = [\"/\"]\n[error]\nack = { success = false }\n";
