@@ -113,10 +113,6 @@ impl House {
         let packets = answer.await.unwrap().packets;
         packets.iter().map(|packet| event(std::str::from_utf8(packet).unwrap())).collect()
     }
-
-    fn lookers(&self) -> usize {
-        self.hub.stats().subscriptions as usize
-    }
 }
 
 fn event(packet: &str) -> (String, Value) {
@@ -181,7 +177,7 @@ async fn nothing_runs_while_nobody_looks() {
     house.door.disconnect(&looker, admin, Leaving::Namespace).await;
     let before = published();
     tokio::time::advance(Duration::from_secs(30)).await;
-    assert_eq!((published(), house.lookers()), (before, 0));
+    assert_eq!((published(), house.hub.members(&board::topic()).await), (before, 0));
     let _again = house.join(&looker, "/admin").await;
     house.poll(&looker).await;
     assert_eq!(house.poll(&looker).await.len(), 1);
