@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { Socket as EngineClient } from "engine.io-client";
+import engineClient3 from "engine.io-client-v3";
 import { Conformance, scenarios } from "./support/server.mjs";
 import { Client, closing } from "./support/sockets.mjs";
 import { DEADLINE_MS, Recorder, within } from "./support/wait.mjs";
@@ -19,9 +20,15 @@ const TRANSPORTS = {
   "polling, then websocket": { transports: ["polling", "websocket"] },
 };
 
+/** Both generations of engine.io-client, and the event by which each says that its heart beats. */
+const ENGINES = {
+  "engine.io-client": { Library: EngineClient, beat: "ping" },
+  "engine.io-client 3": { Library: engineClient3.Socket, beat: "pong" },
+};
+
 /** An open engine.io-client connection with what it received. */
-async function engine(options) {
-  const client = new EngineClient(program.url, { path: "/engine.io/", ...options });
+async function engine(Library, options) {
+  const client = new Library(program.url, { path: "/engine.io/", ...options });
   client.binaryType = "arraybuffer";
   const received = new Recorder("the echo");
   client.on("message", (data) => received.push(data));
@@ -33,35 +40,38 @@ async function engine(options) {
   return { client, received };
 }
 
-for (const [name, options] of Object.entries(TRANSPORTS)) {
-  scenario(
-    `engine.io-client over ${name}: 300 texts and binaries come back in order`,
-    async (t) => {
-      const { client, received } = await engine(options);
-      t.after(() => client.close());
-      const sent = Array.from({ length: 300 }, (_, index) =>
-        index % 3 ? `text ${index} ✓` : new Uint8Array([index % 256, 0, 255]),
-      );
-      for (const data of sent) client.send(data);
-      await received.atLeast(sent.length, () => true, "echo");
-      const plain = (data) => (typeof data === "string" ? data : [...new Uint8Array(data)]);
-      assert.deepEqual(received.items.map(plain), sent.map(plain));
-    },
-  );
+const CASES = Object.entries(TRANSPORTS).flatMap(([transport, options]) =>
+  Object.entries(ENGINES).map(([library, engine]) => ({ transport, options, library, ...engine })),
+);
+
+for (const { transport, options, library, Library, beat } of CASES) {
+  scenario(`${library} over ${transport}: 300 texts and binaries come back in order`, async (t) => {
+    const { client, received } = await engine(Library, options);
+    t.after(() => client.close());
+    const sent = Array.from({ length: 300 }, (_, index) =>
+      index % 3 ? `text ${index} ✓` : Buffer.from([index % 256, 0, 255]),
+    );
+    for (const data of sent) client.send(data);
+    await received.atLeast(sent.length, () => true, "echo");
+    const plain = (data) => (typeof data === "string" ? data : [...new Uint8Array(data)]);
+    assert.deepEqual(received.items.map(plain), sent.map(plain));
+  });
 
   scenario(
-    `engine.io-client over ${name}: lives through heartbeats and closes on request`,
+    `${library} over ${transport}: lives through heartbeats and closes on request`,
     async () => {
-      const { client } = await engine(options);
-      const pings = new Recorder("the server");
-      client.on("ping", () => pings.push("ping"));
-      await pings.atLeast(3, () => true, "ping", 5_000);
+      const { client } = await engine(Library, options);
+      const beats = new Recorder("the server");
+      client.on(beat, () => beats.push(beat));
+      await beats.atLeast(3, () => true, beat, 5_000);
       const closed = new Promise((resolve) => client.once("close", resolve));
       client.close();
       assert.equal(await within(DEADLINE_MS, closed, "the close"), "forced close");
     },
   );
+}
 
+for (const [name, options] of Object.entries(TRANSPORTS)) {
   scenario(`socket.io-client over ${name}: events, acks, binary and namespaces`, async (t) => {
     const client = await Client.open(program.url, { token: "echoed", ...options });
     const custom = await Client.open(program.url, {

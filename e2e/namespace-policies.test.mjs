@@ -86,7 +86,10 @@ scenario("a lazy namespace lets in first and asks afterwards", async (t) => {
   const [ada, bo] = users;
   const late = open(t, "/patient");
   await late.connected;
-  assert.deepEqual(await late.ask("say", room.id, "too early"), { ok: false, code: "UNAUTHORIZED" });
+  assert.deepEqual(await late.ask("say", room.id, "too early"), {
+    ok: false,
+    code: "UNAUTHORIZED",
+  });
   const wrong = await late.ask("authenticate", { token: ada.accessToken, userId: bo.user.id });
   assert.deepEqual(wrong, { ok: false, code: "FORBIDDEN" });
   assert.equal((await late.got("auth:error")).args[0].code, "FORBIDDEN");
@@ -163,24 +166,27 @@ for (const name of ["4 over websocket", "4 over polling"]) {
 }
 
 // The last one: the names it uses up are free again after a minute only.
-scenario("more namespaces by pattern than can be told apart are refused, and others go on", async (t) => {
-  const { users } = await roomOf(server.url, "ada");
-  const token = users[0].accessToken;
-  const first = open(t, "/team-first", { token });
-  await first.got("auth:success");
-  const { manager, accepted, refused } = { manager: first.socket.io, accepted: [], refused: [] };
-  const all = Array.from({ length: 260 }, (_, index) => {
-    const socket = manager.socket(`/team-${index}`, { auth: { token } });
-    return new Promise((resolve) => {
-      socket.once("connect", () => resolve(accepted.push(index)));
-      socket.once("connect_error", ({ data }) => resolve(refused.push(data)));
+scenario(
+  "more namespaces by pattern than can be told apart are refused, and others go on",
+  async (t) => {
+    const { users } = await roomOf(server.url, "ada");
+    const token = users[0].accessToken;
+    const first = open(t, "/team-first", { token });
+    await first.got("auth:success");
+    const { manager, accepted, refused } = { manager: first.socket.io, accepted: [], refused: [] };
+    const all = Array.from({ length: 260 }, (_, index) => {
+      const socket = manager.socket(`/team-${index}`, { auth: { token } });
+      return new Promise((resolve) => {
+        socket.once("connect", () => resolve(accepted.push(index)));
+        socket.once("connect_error", ({ data }) => resolve(refused.push(data)));
+      });
     });
-  });
-  await within(DEADLINE_MS, Promise.all(all), "an answer to each");
-  assert.ok(accepted.length > 20, `${accepted.length} were accepted`);
-  assert.ok(refused.length > 0);
-  for (const data of refused) {
-    assert.ok(["TOO_MANY_NAMESPACES", "TOO_MANY_CONNECTIONS"].includes(data.code), data.code);
-  }
-  assert.equal(first.socket.connected, true);
-});
+    await within(DEADLINE_MS, Promise.all(all), "an answer to each");
+    assert.ok(accepted.length > 20, `${accepted.length} were accepted`);
+    assert.ok(refused.length > 0);
+    for (const data of refused) {
+      assert.ok(["TOO_MANY_NAMESPACES", "TOO_MANY_CONNECTIONS"].includes(data.code), data.code);
+    }
+    assert.equal(first.socket.connected, true);
+  },
+);

@@ -24,7 +24,39 @@ mod seeds {
     use std::fs;
     use std::path::Path;
 
-    /// Judges every seed, and what is left of it when it is cut short.
+    /// Changed copies of each seed.
+    const COPIES: u64 = 300;
+
+    /// Numbers that look random and are the same in each run (xorshift64).
+    fn numbers(mut state: u64) -> impl Iterator<Item = u64> {
+        std::iter::repeat_with(move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        })
+    }
+
+    /// A seed with some octets changed, left out or doubled.
+    fn changed(seed: &[u8], copy: u64) -> Vec<u8> {
+        let mut bytes = seed.to_vec();
+        let mut numbers = numbers(0x9e37_79b9_7f4a_7c15 ^ (copy + 1));
+        let mut next = || numbers.next().unwrap();
+        for _ in 0..=next() % 4 {
+            let at = next() as usize % bytes.len().max(1);
+            let value = next();
+            match value % 4 {
+                _ if bytes.is_empty() => bytes.push(value as u8),
+                0 => drop(bytes.remove(at)),
+                1 => bytes.insert(at, (value >> 8) as u8),
+                2 => bytes[at] ^= 1 << ((value >> 8) % 8),
+                _ => bytes[at] = (value >> 8) as u8,
+            }
+        }
+        bytes
+    }
+
+    /// Judges every seed, what is left of it when it is cut short, and changed copies of it.
     fn replay(target: &str, check: fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds").join(target);
         let mut count = 0;
@@ -34,6 +66,7 @@ mod seeds {
             for end in 0..seed.len().min(256) {
                 check(&seed[..end]);
             }
+            (0..COPIES).for_each(|copy| check(&changed(&seed, copy)));
             count += 1;
         }
         assert!(count >= 5, "{count} seeds of {target}");
