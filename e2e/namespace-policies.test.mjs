@@ -7,13 +7,14 @@ import { after, before } from "node:test";
 import { io } from "socket.io-client";
 import { roomOf } from "./support/api.mjs";
 import { kind } from "./support/generations.mjs";
-import { Server, scenarios } from "./support/server.mjs";
+import { JWT_SECRET, Server, scenarios } from "./support/server.mjs";
+import { short } from "./support/tokens.mjs";
 import { DEADLINE_MS, Recorder, within } from "./support/wait.mjs";
 
 const VOCABULARY = `
 id = "late"
 namespaces = [
-  { name = "/late", auth = "lazy", timeout_s = 1, drain = "disconnect" },
+  { name = "/late", auth = "lazy", timeout_s = 1, end_by = "disconnect" },
   { name = "/patient", auth = "lazy", timeout_s = 60 },
   { name = "/open", auth = "anonymous" },
   "/team-*",
@@ -164,6 +165,14 @@ for (const name of ["4 over websocket", "4 over polling"]) {
     assert.equal(told.socket.active, false);
   });
 }
+
+scenario("a token that ends says DISCONNECT there, too", async (t) => {
+  const { users } = await roomOf(server.url, "ada");
+  const token = short(users[0].accessToken, 2, JWT_SECRET);
+  const told = open(t, "/late", { token });
+  await told.got("auth:success");
+  assert.equal((await told.got("disconnect")).args[0], "io server disconnect");
+});
 
 // The last one: the names it uses up are free again after a minute only.
 scenario(

@@ -41,7 +41,6 @@ use crate::state::House;
 use crate::vocabulary::command::{Command, Violation};
 use crate::vocabulary::field::{Failure, Scope, Subject};
 use crate::vocabulary::inbound::InboundRule;
-use crate::vocabulary::namespace::Drain;
 use crate::vocabulary::template::Template;
 use crate::vocabulary::{UnknownEvent, Vocabulary};
 use crate::wire::Wire;
@@ -357,15 +356,7 @@ impl Namespaces for ChatSockets {
     }
 
     fn farewell(&self, socket: &ChatSocket) -> Option<Frame> {
-        let rule = self.vocabulary(socket).namespace(&socket.namespace)?;
-        match rule.drain {
-            Drain::Transport => None,
-            Drain::Disconnect => {
-                let mut packet = Vec::new();
-                socket_io::disconnect(&socket.namespace, &mut packet);
-                Some(socket.wire().frame(&packet))
-            }
-        }
+        credentials::farewell(self, socket.dialect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mynah_domain::Timestamp;
-use mynah_hub::{CloseReason, Dialect, TimerKey};
+use mynah_hub::{CloseReason, Dialect, Frame, TimerKey};
 use mynah_protocol::socket_io;
 
 use super::enter::{self, Entrance, Seen};
@@ -15,6 +15,7 @@ use crate::failure;
 use crate::identity::Identified;
 use crate::topics;
 use crate::vocabulary::field::{Failure, Subject};
+use crate::vocabulary::namespace::EndBy;
 
 /// How long before its end a client is told that its credentials expire.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30);
@@ -46,11 +47,33 @@ pub(super) fn watch_expiry(
             }
         }));
     }
-    let peer = peer.clone();
+    let (door_then, peer) = (door.clone(), peer.clone());
     keys.push(door.deadlines.after(left, move || async move {
+        if let Some(frame) = farewell(&door_then, dialect) {
+            peer.send(frame).await;
+        }
         peer.end(CloseReason::Named("credentials expired")).await;
     }));
     keys
+}
+
+/// What goes before the end of a connection that shall come back: nothing for stock clients, a DISCONNECT packet
+/// for front ends that come back only after one.
+pub(super) fn farewell(door: &ChatSockets, dialect: Dialect) -> Option<Frame> {
+    let (_, namespace) = door.dialects.link(dialect)?;
+    let rule = door.dialects.vocabulary(dialect)?.namespace(&namespace)?;
+    match rule.end_by {
+        EndBy::Transport => None,
+        EndBy::Disconnect => disconnect(door, dialect),
+    }
+}
+
+/// The DISCONNECT packet of a dialect's namespace.
+fn disconnect(door: &ChatSockets, dialect: Dialect) -> Option<Frame> {
+    let (wire, namespace) = door.dialects.link(dialect)?;
+    let mut packet = Vec::new();
+    socket_io::disconnect(&namespace, &mut packet);
+    Some(wire.frame(&packet))
 }
 
 /// Puts a client out that does not authenticate in time: the error event, then DISCONNECT.
@@ -61,7 +84,7 @@ pub(super) fn await_them(
     timeout: Duration,
 ) -> TimerKey {
     let (door_then, peer) = (door.clone(), peer.clone());
-    let (dialect, namespace) = (socket.dialect(), socket.namespace.clone());
+    let dialect = socket.dialect();
     let is_over = Arc::clone(&socket.is_over);
     door.deadlines.after(timeout, move || async move {
         if is_over.swap(true, Ordering::AcqRel) {
@@ -69,10 +92,8 @@ pub(super) fn await_them(
         }
         let failure = failure::not_authenticated_in_time();
         refuse(&door_then, &peer, dialect, &failure).await;
-        let mut packet = Vec::new();
-        socket_io::disconnect(&namespace, &mut packet);
-        if let Some((wire, _)) = door_then.dialects.link(dialect) {
-            peer.send(wire.frame(&packet)).await;
+        if let Some(frame) = disconnect(&door_then, dialect) {
+            peer.send(frame).await;
         }
     })
 }

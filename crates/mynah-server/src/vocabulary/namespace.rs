@@ -66,9 +66,9 @@ pub enum AuthPolicy {
     Anonymous,
 }
 
-/// How connections end when the server goes.
+/// How the server ends a connection that shall come back: when it stops, or when credentials end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drain {
+pub enum EndBy {
     /// The transport ends; stock clients come back by themselves.
     Transport,
     /// A DISCONNECT packet first, for clients that come back only then.
@@ -83,7 +83,7 @@ pub struct NamespaceRule {
     /// Who may come in.
     pub auth: AuthPolicy,
     /// How it ends.
-    pub drain: Drain,
+    pub end_by: EndBy,
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! `namespaces = ["/", { name = "/ws", auth = "lazy", timeout_s = 10, drain = "disconnect" }]`
+//! `namespaces = ["/", { name = "/ws", auth = "lazy", timeout_s = 10, end_by = "disconnect" }]`
 
 use std::time::Duration;
 
 use toml_edit::Value;
 
-use super::super::namespace::{AuthPolicy, Drain, NamespaceName, NamespaceRule};
+use super::super::namespace::{AuthPolicy, EndBy, NamespaceName, NamespaceRule};
 use super::{Reader, Result, Section};
 
 /// How long a client of a `lazy` namespace has to authenticate, unless said otherwise.
@@ -41,9 +41,9 @@ impl<'a> Reader<'a> {
             let Some(name) = value.as_str().and_then(NamespaceName::parse) else {
                 return self.error(value.span(), NAME);
             };
-            return Ok(NamespaceRule { name, auth: AuthPolicy::Connect, drain: Drain::Transport });
+            return Ok(NamespaceRule { name, auth: AuthPolicy::Connect, end_by: EndBy::Transport });
         };
-        self.known_keys(table, &["name", "auth", "timeout_s", "drain"])?;
+        self.known_keys(table, &["name", "auth", "timeout_s", "end_by"])?;
         let name = match table.get("name").map(|name| name.as_str().and_then(NamespaceName::parse))
         {
             Some(Some(name)) => name,
@@ -51,15 +51,15 @@ impl<'a> Reader<'a> {
             None => return self.error(value.span(), "\"name\" is missing"),
         };
         let auth = self.auth_policy(table)?;
-        let drain = match table.get("drain") {
-            None => Drain::Transport,
+        let end_by = match table.get("end_by") {
+            None => EndBy::Transport,
             Some(word) => match word.as_str() {
-                Some("transport") => Drain::Transport,
-                Some("disconnect") => Drain::Disconnect,
-                _ => return self.error(word.span(), "drain must be transport or disconnect"),
+                Some("transport") => EndBy::Transport,
+                Some("disconnect") => EndBy::Disconnect,
+                _ => return self.error(word.span(), "end_by must be transport or disconnect"),
             },
         };
-        Ok(NamespaceRule { name, auth, drain })
+        Ok(NamespaceRule { name, auth, end_by })
     }
 
     fn auth_policy(&self, table: &'a toml_edit::InlineTable) -> Result<AuthPolicy> {
