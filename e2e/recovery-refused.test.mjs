@@ -137,6 +137,42 @@ scenario(
   },
 );
 
+scenario("a client that counts per room gets all it lacks, whatever its place says", async (t) => {
+  const { room, users } = await roomOf(server.url, "ada", "bo");
+  const sent = [];
+  for (const content of ["one", "two", "three"])
+    sent.push(await users[0].api.send(room.id, content));
+  // Its place lies behind all three; of the room it says that it has the first only.
+  const first = await present(t, users[1], "native", {});
+  const { pid } = ticket(first);
+  first.close();
+  const since = { [room.id]: sent[0].seq };
+  const client = await present(t, users[1], "native", { pid, since });
+  await client.got("message.created", ({ data }) => data.content === "three");
+  const heard = client.all("message.created").map(({ data }) => data.content);
+  assert.deepEqual(heard, ["two", "three"]);
+});
+
+scenario("a ticket buys no place beyond the bound, recovered or not", async (t) => {
+  const { users } = await roomOf(server.url, "ada");
+  const first = await present(t, users[0], "native", {});
+  const { pid } = ticket(first);
+  for (let used = 1; used < PLACES; used += 1) await present(t, users[0], "native", {});
+  // A place in the log that never was: nothing can be recovered.
+  const beyond = { pid, offset: "999999999999" };
+  const attempts = Array.from({ length: PLACES * 3 }, async () => {
+    const client = new Client(server.url, { token: users[0].accessToken, dialect: "native" });
+    t.after(() => client.close());
+    client.socket.auth = { ...client.socket.auth, ...beyond };
+    return new Promise((resolve) => {
+      client.socket.once("connect", () => resolve(true));
+      client.socket.once("connect_error", () => resolve(false));
+    });
+  });
+  const admitted = (await Promise.all(attempts)).filter(Boolean).length;
+  assert.ok(admitted <= 2, `${admitted} got in with the ticket of one`);
+});
+
 scenario("a ticket is no credential: signed out means refused", async (t) => {
   const { room, users } = await roomOf(server.url, "ada", "bo");
   const traveller = await Traveller.open(t, server.url, users[1], room);

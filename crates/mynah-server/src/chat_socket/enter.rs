@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use mynah_domain::RoomId;
 use mynah_domain::recovery::Place;
 use mynah_domain::room::Room;
-use mynah_hub::{Close, CloseReason, Dialect, Topic};
+use mynah_hub::{Close, CloseReason, Dialect, SessionId, Topic};
 
 use super::missed::{self, Missed};
 use super::retries::Retries;
@@ -66,8 +66,12 @@ pub(super) async fn enter(
 ) -> Result<Entered, Failure> {
     let Entrance { peer, dialect, .. } = entrance;
     let claim = claim(door, entrance, &who, &seen);
-    let takes_over = claim.filter(|claim| door.present.is_here(SocketKey::of(&claim.pid)));
-    let place = door.places.take(&who.actor, takes_over.is_some());
+    // The same client object: its old connection is over for it, whether its state is recovered or not.
+    let before = claim.and_then(|claim| door.present.take(SocketKey::of(&claim.pid)));
+    if let Some(before) = before {
+        end(peer, before).await;
+    }
+    let place = door.places.take(&who.actor, before.is_some());
     let place = place.ok_or_else(failure::too_many_connections)?;
     // Up to here everything was before this connection: read before anything is heard.
     let start = *door.house.head.borrow();
@@ -90,11 +94,9 @@ pub(super) async fn enter(
     });
     if let Some(pid) = pid {
         let opens_rooms = !hears_everywhere(door, dialect);
-        let before = door.present.enter(SocketKey::of(&pid), peer.id, opens_rooms);
-        if let Some(before) = before {
-            let last = Some(frames::close(1000, ""));
-            let reason = CloseReason::Named("taken over by a new connection");
-            peer.hub.close(before, Close { reason, last }).await;
+        let beside = door.present.enter(SocketKey::of(&pid), peer.id, opens_rooms);
+        if let Some(beside) = beside {
+            end(peer, beside).await;
         }
     }
     let retries = match (&replay, pid) {
@@ -108,6 +110,13 @@ pub(super) async fn enter(
     let welcome = Welcome { rooms, replay, is_held };
     let (person, welcome) = (Box::new(person), Box::new(welcome));
     Ok(Entered { person, welcome, pid, retries, shown })
+}
+
+/// Ends a connection whose place in the world another one takes.
+async fn end(peer: &Peer, old: SessionId) {
+    let last = Some(frames::close(1000, ""));
+    let reason = CloseReason::Named("taken over by a new connection");
+    peer.hub.close(old, Close { reason, last }).await;
 }
 
 /// Whether connections of a dialect hear all rooms of their user.
@@ -165,7 +174,8 @@ async fn subscribed(
     if everywhere {
         let rooms = subscribe_rooms(door, peer, dialect, who).await?;
         if let Some(claim) = claim
-            && let Some(missed) = missed::everywhere(door, &who.actor, claim, &seen.since).await?
+            && let Some(missed) =
+                missed::everywhere(door, &who.actor, claim, (&seen.since, &rooms)).await?
         {
             return Ok((rooms, Replay::Missed(missed)));
         }

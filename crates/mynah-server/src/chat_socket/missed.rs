@@ -1,11 +1,13 @@
 //! What a recovered client missed: the events of all it heard, in the order of the log, each once.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
 use mynah_domain::event::{Event, Fact, LogPage, Stream};
 use mynah_domain::permission::Actor;
 use mynah_domain::recovery::{OPEN_ROOMS_MAX, OpenRoom, Place};
+use mynah_domain::room::Room;
 use mynah_domain::{ConnectionId, RoomId, UserId};
 use mynah_hub::{Dialect, Topic};
 
@@ -52,12 +54,12 @@ fn whole(page: LogPage) -> Option<LogPage> {
     (!page.gap && !page.more).then_some(page)
 }
 
-/// What a connection missed that hears all rooms of its user; `None` when the log cannot tell it all.
+/// What a connection missed that hears all `rooms` of its user; `None` when the log cannot tell it all.
 pub(super) async fn everywhere(
     door: &ChatSockets,
     actor: &Actor,
     claim: Claim,
-    since: &HashMap<RoomId, u64>,
+    (since, rooms): (&HashMap<RoomId, u64>, &[Arc<Room>]),
 ) -> Result<Option<Missed>, ChatError> {
     let after = claim.seen.pos.saturating_sub(1);
     let page = door.house.chat.events_for(actor, after, Some(CATCH_UP_MAX)).await?;
@@ -65,24 +67,35 @@ pub(super) async fn everywhere(
     let seen_last = take_seen(&mut events, claim);
     let heads = heads(&events, &topics::user_everywhere(&actor.tenant, &actor.user));
     let events = heard_by(&actor.user, events);
-    // A client that counts per room knows better; if it misses more than the log gave, that is asked for.
-    let mut expected = since.clone();
+    let Some(events) = beyond(since, rooms, events) else { return Ok(None) };
+    Ok(Some(Missed { events, up_to: next, heads, seen_last, reopened: Vec::new() }))
+}
+
+/// What of the events a client has not got that counts per room: it knows better than its place, because what is
+/// replayed by `since` tells no place. `None` if it lacks more than the events, which then is asked for by `since`.
+fn beyond(
+    since: &HashMap<RoomId, u64>,
+    rooms: &[Arc<Room>],
+    events: Vec<Event>,
+) -> Option<Vec<Event>> {
+    let mut reached = since.clone();
     let mut kept = Vec::with_capacity(events.len());
     for event in events {
         if let Stream::Room(room) = &event.stream
-            && let Some(seq) = expected.get_mut(room)
+            && let Some(seq) = reached.get_mut(room)
         {
             if event.seq <= *seq {
                 continue;
             }
             if event.seq != *seq + 1 {
-                return Ok(None);
+                return None;
             }
             *seq = event.seq;
         }
         kept.push(event);
     }
-    Ok(Some(Missed { events: kept, up_to: next, heads, seen_last, reopened: Vec::new() }))
+    let lacks = |room: &Arc<Room>| reached.get(&room.id).is_some_and(|seq| *seq < room.last_seq);
+    (!rooms.iter().any(lacks)).then_some(kept)
 }
 
 /// Leaves out what happened in a room before the user came in: a live connection heard the room from then on.

@@ -30,9 +30,9 @@ impl Present {
         before.map(|here| here.session).filter(|before| *before != session)
     }
 
-    /// Whether a connection that is here has the socket.
-    pub(super) fn is_here(&self, key: SocketKey) -> bool {
-        self.0.lock().contains_key(&key)
+    /// Takes the socket from the connection that has it, if one does: one taker gets it.
+    pub(super) fn take(&self, key: SocketKey) -> Option<SessionId> {
+        self.0.lock().remove(&key).map(|here| here.session)
     }
 
     /// The socket is gone, unless another connection has it by now.
@@ -66,9 +66,11 @@ mod tests {
         assert_eq!(present.enter(key, session(1), true), None);
         assert_eq!(present.enter(key, session(2), true), Some(session(1)));
         present.leave(key, session(1));
-        assert!(present.is_here(key));
         assert_eq!(present.that_open_rooms().len(), 1);
-        present.leave(key, session(2));
-        assert!(!present.is_here(key));
+        assert_eq!(present.take(key), Some(session(2)));
+        assert_eq!(present.take(key), None, "only one takes over");
+        present.enter(key, session(3), true);
+        present.leave(key, session(3));
+        assert_eq!(present.take(key), None);
     }
 }
