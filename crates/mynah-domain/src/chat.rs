@@ -168,6 +168,20 @@ impl Chat {
         self.ports.rooms.create_room(new).await
     }
 
+    /// The direct room of the actor and another user, if it was made before.
+    ///
+    /// # Errors
+    /// [`ChatError::Denied`], [`ChatError::Store`].
+    pub async fn direct_room(
+        &self,
+        actor: &Actor,
+        peer: &UserId,
+    ) -> Result<Option<RoomView>, ChatError> {
+        let Some(view) = self.ports.rooms.direct_room(actor, peer).await? else { return Ok(None) };
+        self.judge(actor, Operation::ViewRoom, &view)?;
+        Ok(Some(view))
+    }
+
     /// A room as the actor may see it.
     ///
     /// # Errors

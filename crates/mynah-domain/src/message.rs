@@ -182,6 +182,8 @@ pub struct ReadCursor {
     pub seq: u64,
     /// Message number read up to.
     pub number: u64,
+    /// `seq` read up to before the move.
+    pub from_seq: u64,
     /// The newest message it covers.
     pub message: Option<MessageId>,
     /// When it moved there.

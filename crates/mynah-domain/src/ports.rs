@@ -187,6 +187,16 @@ pub trait RoomStore: Send + Sync {
     /// [`StoreError`].
     async fn room(&self, viewer: &Actor, room: &RoomId) -> Result<Option<RoomView>, StoreError>;
 
+    /// The direct room of the viewer and another user, if there is one; it is not made.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn direct_room(
+        &self,
+        viewer: &Actor,
+        peer: &UserId,
+    ) -> Result<Option<RoomView>, StoreError>;
+
     /// The rooms a user has joined or is invited to, latest activity first; `offset` as in [`Page`].
     ///
     /// # Errors

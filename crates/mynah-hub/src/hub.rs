@@ -94,6 +94,16 @@ impl Hub {
         self.tell(id, Command::Send { id, frame, class }).await;
     }
 
+    /// Sends a frame, like [`Hub::send`] durable, and gives the highest [`Publication::pos`] its shard
+    /// took before: what has that one or a lower one and concerned the session was queued before the
+    /// frame, so that whoever answers the frame has got it. `None`, with nothing sent, if the session
+    /// is over or keeps something back ([`Hub::hold`]).
+    pub async fn send_mark(&self, id: SessionId, frame: Frame) -> Option<u64> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(id, Command::SendMark { id, frame, reply }).await;
+        answer.await.ok()
+    }
+
     /// Waits until the session's send queue is below half of its bounds
     /// ([`crate::Limits::queue_bytes_max`] and [`crate::Limits::queue_frames_max`]) or has only
     /// what [`Hub::hold`] keeps back; `false` if the session is over. What this caller

@@ -206,6 +206,17 @@ impl<S: Socket> Shard<S> {
         }
     }
 
+    /// Sends a frame durable and gives the highest `pos` taken before; `None`, with nothing sent, if the
+    /// session is over or holds a dialect, as what is kept would follow the frame.
+    pub fn send_mark(&mut self, id: SessionId, frame: Frame) -> Option<u64> {
+        let pos = self.last_pos;
+        if self.open(id)?.holds.is_some() {
+            return None;
+        }
+        self.enqueue(id.slot, Queued::direct(frame, Class::Durable));
+        Some(pos)
+    }
+
     /// Answers a poll with what is queued, or keeps it until something is. A second poll ends the
     /// session. If the session is unknown or does not poll, `reply` is dropped.
     pub fn poll(&mut self, id: SessionId, reply: PollReply) {

@@ -32,6 +32,11 @@ pub(super) enum Command {
         frame: Frame,
         class: Class,
     },
+    SendMark {
+        id: SessionId,
+        frame: Frame,
+        reply: oneshot::Sender<u64>,
+    },
     WhenDrained {
         id: SessionId,
         reply: DrainedReply,
@@ -177,6 +182,12 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
     match command {
         Command::Attach { new, reply } => attach(shard, new, reply),
         Command::Send { id, frame, class } => shard.send(id, frame, class),
+        Command::SendMark { id, frame, reply } => {
+            if let Some(pos) = shard.send_mark(id, frame) {
+                // Who gave up forgoes the number; the frame is harmless.
+                reply.send(pos).ok();
+            }
+        }
         Command::WhenDrained { id, reply } => shard.when_drained(id, reply),
         Command::Subscribe { id, dialect, topic } => shard.subscribe(id, dialect, &topic),
         Command::SubscribeMany { id, dialect, topics } => {

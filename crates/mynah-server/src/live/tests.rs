@@ -128,8 +128,16 @@ impl House {
 
     async fn read(&self, room: &RoomId) {
         let (room, at) = (room.clone(), Timestamp(NOW));
-        let cursor =
-            ReadCursor { room, user: ann(), seq: 1, number: 1, message: None, at, moved: true };
+        let cursor = ReadCursor {
+            room,
+            user: ann(),
+            seq: 1,
+            number: 1,
+            from_seq: 0,
+            message: None,
+            at,
+            moved: true,
+        };
         self.live.read_moved(&cursor).await;
     }
 

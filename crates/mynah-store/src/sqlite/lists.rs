@@ -11,7 +11,7 @@ use mynah_domain::room::{
     Member, MemberState, Membership, MembershipChange, MembershipChanged, NewRoom, Room,
     RoomCreated, RoomListItem, RoomPatch, RoomView,
 };
-use mynah_domain::{RoomId, Timestamp};
+use mynah_domain::{RoomId, Timestamp, UserId};
 use rusqlite::Connection;
 
 use super::facts::Replay;
@@ -49,6 +49,15 @@ impl RoomStore for SqliteStore {
     async fn room(&self, viewer: &Actor, room: &RoomId) -> Result<Option<RoomView>, StoreError> {
         let (viewer, room) = (viewer.clone(), room.clone());
         self.reads.call(move |conn| view(conn, &viewer, &room)).await
+    }
+
+    async fn direct_room(
+        &self,
+        viewer: &Actor,
+        peer: &UserId,
+    ) -> Result<Option<RoomView>, StoreError> {
+        let (viewer, peer) = (viewer.clone(), peer.clone());
+        self.reads.call(move |conn| direct(conn, &viewer, &peer)).await
     }
 
     async fn rooms_of(
@@ -141,6 +150,18 @@ fn view(conn: &Connection, viewer: &Actor, id: &RoomId) -> Found<Option<RoomView
     let Some(room) = rows::room_by_id(conn, id)? else { return Ok(None) };
     let membership = standing(conn, viewer, &room)?;
     Ok(Some(RoomView { room: Arc::new(room.room), membership }))
+}
+
+fn direct(conn: &Connection, viewer: &Actor, peer: &UserId) -> Found<Option<RoomView>> {
+    let one = rows::user_by_id(conn, &viewer.tenant, &viewer.user)?;
+    let other = rows::user_by_id(conn, &viewer.tenant, peer)?;
+    let (Some(one), Some(other)) = (one, other) else { return Ok(None) };
+    let pair = (one.row.min(other.row), one.row.max(other.row));
+    let id = rows::first(conn, sql::ROOM_BY_PAIR, pair, |r| r.get::<_, String>(0))?;
+    match id {
+        Some(id) => view(conn, viewer, &RoomId::trusted(id)),
+        None => Ok(None),
+    }
 }
 
 fn rooms_of(conn: &Connection, viewer: &Actor, page: (u64, u32)) -> Found<Page<RoomListItem>> {

@@ -199,6 +199,8 @@ pub(super) fn move_cursor(
     let row = tx.room_id(&wish.room)?.ok_or(Denied::Hidden)?;
     let actor = enter(tx, guard, row, None)?;
     let to = cursor_place(tx, row, wish.to.as_ref())?;
+    let (_, before, _) = tx.access(row, Some(actor.row), None)?;
+    let from_seq = before.map_or(0, |member| member.membership.last_read_seq);
     let moved = tx.move_cursor((row, actor.row), to, wish.at);
     let (_, member, _) = tx.access(row, Some(actor.row), None)?;
     let m = &member.ok_or_else(|| inconsistent("memberships", &actor.row))?.membership;
@@ -209,6 +211,7 @@ pub(super) fn move_cursor(
         user: m.user.clone(),
         seq: m.last_read_seq,
         number: m.last_read_number,
+        from_seq,
         message: newest.map(MessageId::trusted),
         at: m.last_read_at.unwrap_or(wish.at),
         moved,

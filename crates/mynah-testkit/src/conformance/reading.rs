@@ -95,11 +95,12 @@ pub async fn cursors_only_move_forward(s: Subject) {
     let head = s.journal.head_pos().await;
     let first = read(&s, &bob, &room, Some(Position::Message(m1.id.clone()))).await.expect("moved");
     assert_eq!((first.seq, first.number, first.moved), (m1.seq, 1, true));
+    assert_eq!(first.from_seq, 0);
     assert_eq!(first.message.as_ref(), Some(&m1.id));
     let back = read(&s, &bob, &room, Some(Position::Number(0))).await.expect("stands");
     assert_eq!((back.number, back.moved, back.at), (1, false, first.at));
     let by_seq = read(&s, &bob, &room, Some(Position::Seq(m3.seq - 1))).await.expect("moved");
-    assert_eq!((by_seq.number, by_seq.moved), (2, true));
+    assert_eq!((by_seq.number, by_seq.moved, by_seq.from_seq), (2, true, m1.seq));
     let list = s.rooms.rooms_of(&bob, 0, 1).await.expect("read");
     assert_eq!(list.items[0].unread(), 1);
     let end = read(&s, &bob, &room, Some(Position::Seq(9_999))).await.expect("moved");

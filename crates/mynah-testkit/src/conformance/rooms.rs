@@ -63,6 +63,13 @@ pub async fn a_pair_has_one_direct_room(s: Subject) {
     assert_eq!(again.view.membership.expect("in").user, bob.user);
     let race = tokio::join!(direct(&ada, &eve, "d3"), direct(&eve, &ada, "d4"));
     assert_eq!(race.0.view.room.id, race.1.view.room.id);
+    let found = s.rooms.direct_room(&bob, &ada.user).await.expect("read").expect("made");
+    assert_eq!(
+        (found.room.id.clone(), found.membership.expect("in").user),
+        (first.view.room.id.clone(), bob.user.clone())
+    );
+    assert_eq!(s.rooms.direct_room(&ada, &ada.user).await, Ok(None));
+    assert_eq!(s.rooms.direct_room(&ada, &UserId::trusted("ghost")).await, Ok(None));
     let list = s.rooms.rooms_of(&bob, 0, 10).await.expect("read");
     assert_eq!(list.items[0].peer.as_ref().map(|p| p.id.clone()), Some(ada.user));
 }

@@ -297,6 +297,7 @@ impl State {
         };
         let place = self.place_mut(&wish.room);
         let standing = place.standing_mut(&guard.actor.user).expect("the guard asks for it");
+        let from_seq = standing.membership.last_read_seq;
         let moved = standing.read_up_to(seq, number, wish.at);
         let m = standing.membership.clone();
         let message = place.messages.iter().find(|w| w.message.number == m.last_read_number);
@@ -305,6 +306,7 @@ impl State {
             user: m.user,
             seq: m.last_read_seq,
             number: m.last_read_number,
+            from_seq,
             message: message.map(|w| w.message.id.clone()),
             at: m.last_read_at.unwrap_or(wish.at),
             moved,

@@ -45,6 +45,20 @@ impl RoomStore for MemoryStore {
         self.read(|state| Some(state.place(room)?.view(viewer)))
     }
 
+    async fn direct_room(
+        &self,
+        viewer: &Actor,
+        peer: &UserId,
+    ) -> Result<Option<RoomView>, StoreError> {
+        let (low, high) =
+            (viewer.user.clone().min(peer.clone()), viewer.user.clone().max(peer.clone()));
+        let pair = Some((low, high));
+        self.read(|state| {
+            let same = |p: &&Place| p.pair == pair && p.room.tenant == viewer.tenant;
+            Some(state.places.iter().find(same)?.view(viewer))
+        })
+    }
+
     async fn rooms_of(
         &self,
         viewer: &Actor,

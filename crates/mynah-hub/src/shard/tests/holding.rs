@@ -388,3 +388,22 @@ fn every_interleaving_delivers_each_publication_once_in_order_over_all_topics() 
     }
     assert!(delivered > 50_000 && repeated > 1_000, "too easy: {delivered}, {repeated}");
 }
+
+#[test]
+fn a_mark_tells_what_was_queued_before_it() {
+    let mut house = House::plain();
+    let (id, socket) = house.subscribed(1_000, "room");
+    house.shard.start_pos(6);
+    assert_eq!(house.shard.send_mark(id, frame("a")), Some(6));
+    let told = Publication { pos: Some(7), ..publication("room", Some(1), Class::Durable, "one") };
+    house.shard.publish(&told);
+    assert_eq!(house.shard.send_mark(id, frame("b")), Some(7));
+    house.flush();
+    assert_eq!(socket.text(), "<a><one><b>");
+    house.shard.hold(id, Dialect(0));
+    assert_eq!(house.shard.send_mark(id, frame("c")), None, "what is kept would come after it");
+    house.resume(id, &[]);
+    house.close(id, None);
+    assert_eq!(house.shard.send_mark(id, frame("c")), None);
+    assert_eq!(socket.text(), "<a><one><b>");
+}

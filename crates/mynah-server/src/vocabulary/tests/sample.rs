@@ -148,6 +148,7 @@ pub(super) fn cursor() -> ReadCursor {
         user: user_id(),
         seq: 16,
         number: 12,
+        from_seq: 9,
         message: Some(MessageId::trusted("message-1")),
         at: at(7),
         moved: true,
