@@ -191,7 +191,7 @@ impl ChatSockets {
     }
 
     fn scope<'a>(&'a self, socket: &ChatSocket, subject: Subject<'a>) -> Scope<'a> {
-        Scope { subject, at: self.clock.now(), vocabulary: self.vocabulary(socket) }
+        Scope::new(subject, self.clock.now(), self.vocabulary(socket))
     }
 
     fn limit(&self, peer: &Peer, socket: &ChatSocket, command: &Command) -> Result<(), Failure> {

@@ -168,7 +168,7 @@ impl Dialects {
     ) -> Option<Frame> {
         let place = if self.with_places { place } else { None };
         self.event(dialect, |vocabulary, wire, packet| {
-            let scope = Scope { subject, at, vocabulary };
+            let scope = Scope::new(subject, at, vocabulary);
             let tail = Tail { place, recovers: self.with_places && wire.recovers() };
             vocabulary.write_event(fact, &scope, tail, packet)
         })
@@ -182,7 +182,7 @@ impl Dialects {
         at: Timestamp,
     ) -> Option<Frame> {
         self.event(dialect, |vocabulary, wire, packet| {
-            let scope = Scope { subject, at, vocabulary };
+            let scope = Scope::new(subject, at, vocabulary);
             let tail = Tail { place: None, recovers: self.with_places && wire.recovers() };
             vocabulary.write_error_event(&scope, tail, packet)
         })

@@ -22,9 +22,10 @@ use tail::Tail;
 use template::Template;
 
 /// The vocabulary files built into the binary.
-pub const BUILT_IN: [(&str, &str); 2] = [
+pub const BUILT_IN: [(&str, &str); 3] = [
     ("vocabularies/camel.toml", include_str!("../../../vocabularies/camel.toml")),
     ("vocabularies/native.toml", include_str!("../../../vocabularies/native.toml")),
+    ("vocabularies/thread.toml", include_str!("../../../vocabularies/thread.toml")),
 ];
 
 /// Who hears a typing notice; all other facts reach everybody concerned, the sockets of who caused them
@@ -71,7 +72,7 @@ pub enum UnknownEvent {
 pub struct Vocabulary {
     /// Its id, as `auth.dialect` names it.
     pub id: String,
-    /// Socket.IO namespaces in which it is spoken.
+    /// Socket.IO namespaces in which it is spoken; none for a vocabulary of Pusher channels.
     pub namespaces: Vec<NamespaceRule>,
     /// Whether a connection hears all rooms of its user at once.
     pub auto_join: bool,
@@ -191,8 +192,10 @@ impl Vocabularies {
                 None => all.push(vocabulary),
             }
         }
-        let Some(index) = all.iter().position(|v| v.id == default) else {
-            let known: Vec<&str> = all.iter().map(|v| v.id.as_str()).collect();
+        let spoken = |v: &Vocabulary| !v.namespaces.is_empty();
+        let Some(index) = all.iter().position(|v| v.id == default && spoken(v)) else {
+            let known = all.iter().filter(|v| spoken(v));
+            let known: Vec<&str> = known.map(|v| v.id.as_str()).collect();
             return Err(load::VocabularyError {
                 file: "configuration".to_owned(),
                 line: 0,

@@ -89,7 +89,7 @@ pub(super) fn send(
                 };
                 let mut json = Vec::with_capacity(512);
                 let subject = Subject::Sent(&sent.message, sent.replayed);
-                rule.ack.render(&Scope { subject, at, vocabulary }, &mut json);
+                rule.ack.render(&Scope::new(subject, at, vocabulary), &mut json);
                 vec![ack_frame(wire, &namespace, id, &json)]
             }
             Err(error) => {
@@ -98,7 +98,7 @@ pub(super) fn send(
                 let mut outgoing = Vec::with_capacity(2);
                 if let Some(id) = id {
                     let mut json = Vec::new();
-                    vocabulary.error.ack.render(&Scope { subject, at, vocabulary }, &mut json);
+                    vocabulary.error.ack.render(&Scope::new(subject, at, vocabulary), &mut json);
                     outgoing.push(ack_frame(wire, &namespace, id, &json));
                 }
                 outgoing.extend(door.dialects.error_frame(dialect, subject, at));

@@ -9,7 +9,7 @@ use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{History, Message, ReadCursor};
 use mynah_domain::presence::PresenceStatus;
 use mynah_domain::room::{Profile, Role, Room};
-use mynah_domain::{MessageId, RoomId, Timestamp, UserId};
+use mynah_domain::{MessageId, RoomId, TenantId, Timestamp, UserId};
 use serde_json::value::RawValue;
 
 use super::Vocabulary;
@@ -94,9 +94,40 @@ pub struct Scope<'a> {
     pub at: Timestamp,
     /// The vocabulary rendering it.
     pub vocabulary: &'a Vocabulary,
+    /// The thread in which it is said, for vocabularies that name rooms by thread keys.
+    pub thread: Option<Thread<'a>>,
+}
+
+/// A room as the clients of one channel know it.
+#[derive(Debug, Clone, Copy)]
+pub struct Thread<'a> {
+    /// Whose installation.
+    pub tenant: &'a TenantId,
+    /// Its key as these clients spell it, `ann--bob`.
+    pub key: &'a str,
+    /// The two who talk, in a direct room.
+    pub pair: Option<(&'a UserId, &'a UserId)>,
+    /// Messages newly covered by the cursor that is spoken about, newest last.
+    pub covered: &'a [MessageId],
+}
+
+impl Thread<'_> {
+    /// The other of the two.
+    fn beside(&self, user: &UserId) -> Option<&UserId> {
+        match self.pair? {
+            (one, other) if one == user => Some(other),
+            (one, other) if other == user => Some(one),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Scope<'a> {
+    /// What is said outside of threads.
+    pub fn new(subject: Subject<'a>, at: Timestamp, vocabulary: &'a Vocabulary) -> Self {
+        Self { subject, at, vocabulary, thread: None }
+    }
+
     fn with(&self, subject: Subject<'a>) -> Self {
         Self { subject, ..*self }
     }
@@ -225,7 +256,28 @@ impl<'a> Scope<'a> {
             .or_else(|| self.write_room(field, out))
             .or_else(|| self.write_people(field, out))
             .or_else(|| self.write_session(field, out))
+            .or_else(|| self.write_thread(field, out))
             .is_some()
+    }
+
+    /// Who did what is spoken about.
+    fn doer(&self) -> Option<&'a UserId> {
+        match self.subject {
+            Subject::Read(cursor) => Some(&cursor.user),
+            _ => self.message().map(|m| &m.sender.id).or(self.profile().map(|p| &p.id)),
+        }
+    }
+
+    fn write_thread(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {
+        let thread = self.thread.as_ref()?;
+        match field {
+            Field::ThreadKey => string(thread.key, out),
+            Field::ThreadTenantId => string(thread.tenant.as_str(), out),
+            Field::ThreadRecipientId => string(thread.beside(self.doer()?)?.as_str(), out),
+            Field::ReadMessageIds => strings(thread.covered.iter().map(MessageId::as_str), out),
+            _ => return None,
+        }
+        Some(())
     }
 
     fn write_event(&self, field: Field, out: &mut Vec<u8>) -> Option<()> {

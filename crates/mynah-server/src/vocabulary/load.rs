@@ -44,15 +44,15 @@ const OUTBOUND: &[(&str, &[Group], bool)] = &[
     ("member.invited", &[Group::Event, Group::RoomId, Group::User, Group::Member], false),
     ("member.left", &[Group::Event, Group::RoomId, Group::Member], false),
     ("member.role_changed", &[Group::Event, Group::RoomId, Group::Member], false),
-    ("message.created", &[Group::Event, Group::Message, Group::RoomId], false),
-    ("message.updated", &[Group::Event, Group::Message, Group::RoomId], false),
-    ("message.deleted", &[Group::Event, Group::Deleted, Group::RoomId], false),
+    ("message.created", &[Group::Event, Group::Message, Group::RoomId, Group::Thread], false),
+    ("message.updated", &[Group::Event, Group::Message, Group::RoomId, Group::Thread], false),
+    ("message.deleted", &[Group::Event, Group::Deleted, Group::RoomId, Group::Thread], false),
     ("room.added", &[Group::Event, Group::Room, Group::User, Group::Member, Group::RoomId], false),
     ("room.removed", &[Group::Event, Group::RoomId, Group::Member], false),
     ("room.invited", &[Group::Event, Group::Room, Group::RoomId], false),
-    ("typing", &[Group::RoomId, Group::User, Group::Typing], true),
+    ("typing", &[Group::RoomId, Group::User, Group::Typing, Group::Thread], true),
     ("presence", &[Group::Presence], false),
-    ("receipt.read", &[Group::RoomId, Group::Read], false),
+    ("receipt.read", &[Group::RoomId, Group::Read, Group::Thread], false),
     ("connection.ready", &[Group::Session, Group::User], false),
     ("connection.error", &[Group::Error], false),
     ("room.opened", &[Group::Room, Group::RoomId], false),
@@ -98,9 +98,10 @@ pub fn compile(file: &str, text: &str) -> Result<Vocabulary> {
 }
 
 /// What may stand at the top of a file.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "id",
     "description",
+    "protocol",
     "namespaces",
     "auto_join",
     "unknown_event",
@@ -206,7 +207,7 @@ impl<'a> Reader<'a> {
         }
         Ok(Vocabulary {
             id: id.to_owned(),
-            namespaces: self.namespaces(file)?,
+            namespaces: if self.is_of_pusher(root)? { Vec::new() } else { self.namespaces(file)? },
             auto_join: match root.get("auto_join") {
                 None => false,
                 Some(item) => match item.as_bool() {
@@ -228,6 +229,19 @@ impl<'a> Reader<'a> {
             outbound: self.outbound(root)?,
             error: self.error_rule(file)?,
         })
+    }
+
+    /// `protocol = "pusher"`: spoken on channels, in no namespace.
+    fn is_of_pusher(&self, root: &'a dyn TableLike) -> Result<bool> {
+        let Some(item) = root.get("protocol") else { return Ok(false) };
+        match (item.as_str(), root.get("namespaces")) {
+            (Some("socket.io"), _) => Ok(false),
+            (Some("pusher"), None) => Ok(true),
+            (Some("pusher"), Some(namespaces)) => {
+                self.error(namespaces.span(), "a vocabulary of Pusher clients has no namespaces")
+            }
+            _ => self.error(item.span(), "protocol must be \"socket.io\" or \"pusher\""),
+        }
     }
 
     fn inbound(&self, root: &'a dyn TableLike) -> Result<HashMap<String, InboundRule>> {

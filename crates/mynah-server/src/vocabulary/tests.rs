@@ -27,7 +27,7 @@ fn built_in(id: &str) -> Vocabulary {
 }
 
 fn scope<'a>(vocabulary: &'a Vocabulary, subject: Subject<'a>) -> Scope<'a> {
-    Scope { subject, at: sample::at(9), vocabulary }
+    Scope::new(subject, sample::at(9), vocabulary)
 }
 
 /// What is sent for a fact: `["event",argument…]`.

@@ -25,6 +25,8 @@ pub enum Group {
     Presences,
     /// A read cursor.
     Read,
+    /// A room as the clients of a Pusher channel know it.
+    Thread,
     /// A connection that is ready.
     Session,
     /// A connection whose credentials end soon.
@@ -114,6 +116,10 @@ fields! {
     ReadNumber = "read.number" in Read,
     ReadMessageId = "read.message_id" in Read,
     ReadAt = "read.at" in Read,
+    ReadMessageIds = "read.message_ids" in Thread,
+    ThreadKey = "thread.key" in Thread,
+    ThreadTenantId = "thread.tenant_id" in Thread,
+    ThreadRecipientId = "thread.recipient_id" in Thread,
     SessionId = "session.id" in Session,
     SessionRecovered = "session.recovered" in Session,
     SessionExpiresAt = "session.expires_at" in Expiry,

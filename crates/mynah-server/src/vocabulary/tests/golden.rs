@@ -1,7 +1,9 @@
+use mynah_domain::{MessageId, TenantId, UserId};
 use serde_json::json;
 
 use super::*;
 use crate::vocabulary::command::CommandKind;
+use crate::vocabulary::field::Thread;
 
 /// Every fact of a vocabulary, in the order of the sample.
 fn spoken(vocabulary: &Vocabulary) -> Value {
@@ -90,6 +92,32 @@ fn native_is_spelled_as_documented() {
     insta::assert_json_snapshot!("native_events", spoken(&native));
     insta::assert_json_snapshot!("native_answers", answers(&native));
     insta::assert_json_snapshot!("native_refusals", refusals(&native));
+}
+
+/// A message has a recipient in a thread of two, and a read cursor names what it newly covers.
+#[test]
+fn thread_is_spelled_as_its_clients_know_it() {
+    let vocabulary = built_in("thread");
+    let (tenant, sender, other) =
+        (TenantId::single(), sample::user_id(), UserId::trusted("user-2"));
+    let covered = [MessageId::trusted("message-0"), MessageId::trusted("message-1")];
+    let pair = Some((&other, &sender));
+    let thread = Thread { tenant: &tenant, key: "user-2--user-ann", pair, covered: &covered };
+    let say = |fact: &str, subject| {
+        let mut out = Vec::new();
+        let scope = Scope { thread: Some(thread), ..scope(&vocabulary, subject) };
+        let spelled = vocabulary.write_event(fact, &scope, Tail::default(), &mut out);
+        spelled.then(|| parsed(&out))
+    };
+    let (room, profile, cursor) = (sample::room_id(), sample::profile(), sample::cursor());
+    let events = sample::events();
+    let mut said: Vec<_> = events
+        .iter()
+        .filter_map(|happened| say(happened.fact.name(), Subject::Event(happened)))
+        .collect();
+    said.extend(say("typing", Subject::Typing(&room, &profile, true)));
+    said.extend(say("receipt.read", Subject::Read(&cursor)));
+    insta::assert_json_snapshot!("thread_events", said);
 }
 
 /// REST and sockets must not drift apart.

@@ -176,8 +176,8 @@ fn own_files_join_the_built_in_ones_or_take_their_place() {
     let all = Vocabularies::load(&[own("own/b.toml", "b"), own("own/camel.toml", "camel")], "b");
     let all = all.unwrap();
     let ids: Vec<&str> = all.iter().map(|v| v.id.as_str()).collect();
-    assert_eq!(ids, ["camel", "native", "b"]);
-    assert_eq!(all.default_index(), 2);
+    assert_eq!(ids, ["camel", "native", "thread", "b"]);
+    assert_eq!(all.default_index(), 3);
     assert!(all.get(0).unwrap().inbound("sendMessage").is_none(), "the own one");
 }
 
@@ -190,5 +190,23 @@ fn two_own_files_cannot_have_one_id() {
 #[test]
 fn an_unknown_default_lists_the_known_ones() {
     let error = Vocabularies::load(&[], "kebab").unwrap_err().to_string();
-    assert!(error.contains("\"kebab\"") && error.contains("camel, native"), "{error}");
+    assert!(error.contains("\"kebab\"") && error.ends_with("camel, native"), "{error}");
+    let error = Vocabularies::load(&[], "thread").unwrap_err().to_string();
+    assert!(error.contains("\"thread\"") && error.ends_with("camel, native"), "{error}");
+}
+
+#[test]
+fn a_vocabulary_of_pusher_clients_is_spoken_in_no_namespace() {
+    let text = LEAST.replace("namespaces = [\"/\"]", "protocol = \"pusher\"");
+    assert!(load::compile("own.toml", &text).unwrap().namespaces.is_empty());
+    for (wrong, words) in [
+        (
+            LEAST.replace("[error]", "protocol = \"pusher\"\n[error]"),
+            "2:14: a vocabulary of Pusher",
+        ),
+        (text.replace("pusher", "mqtt"), "2:12: protocol must be"),
+    ] {
+        let said = load::compile("own.toml", &wrong).unwrap_err().to_string();
+        assert!(said.starts_with(&format!("own.toml:{words}")), "{said}");
+    }
 }
