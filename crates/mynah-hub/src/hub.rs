@@ -48,7 +48,7 @@ pub enum AttachError {
 /// Why a session could not move to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UpgradeError {
-    /// It is gone, closing or a stream already. The socket was dropped.
+    /// It is gone or a stream already. The socket was dropped.
     #[error("the session does not poll")]
     NotPolling,
     /// The hub's runtime has stopped.
@@ -192,7 +192,8 @@ impl Hub {
     }
 
     /// Moves a polling session to a stream, which takes frames compact if it says so: queued frames
-    /// leave over it in order, a parked poll is answered with `noop`'s packet.
+    /// leave over it in order, a parked poll is answered with `noop`'s packet. A session that is
+    /// closing and whose last frames have not been polled sends them over the stream.
     ///
     /// # Errors
     /// [`UpgradeError`]; the socket is dropped then.

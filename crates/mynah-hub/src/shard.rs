@@ -233,17 +233,18 @@ impl<S: Socket> Shard<S> {
     }
 
     /// Moves a polling session to a stream, which may take compact frames: what is queued leaves
-    /// over it, in order; a parked poll is answered with `noop`'s packet.
+    /// over it, in order; a parked poll is answered with `noop`'s packet. A closing session moves as
+    /// well, while its last frames have not been polled: its peer may have stopped polling for this.
     ///
     /// # Errors
-    /// The socket, if the session is gone, closing or a stream already.
+    /// The socket, if the session is gone or a stream already.
     pub fn upgrade(
         &mut self,
         id: SessionId,
         (socket, compact): (S, bool),
         noop: &Frame,
     ) -> Result<(), S> {
-        let Some(session) = self.open(id) else { return Err(socket) };
+        let Some(session) = self.known(id) else { return Err(socket) };
         if session.socket.is_some() {
             return Err(socket);
         }

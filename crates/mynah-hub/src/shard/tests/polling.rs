@@ -134,3 +134,55 @@ fn what_was_queued_for_polling_leaves_over_the_stream_except_bare_packets() {
     house.flush();
     assert_eq!(socket.text(), "<a><b><c><d>");
 }
+
+#[test]
+fn a_closing_session_says_the_rest_over_the_stream_it_moves_to() {
+    let mut house = House::plain();
+    let id = house.polling();
+    house.send(id, "a");
+    house.close(id, Some(frame("41")));
+    house.flush();
+    let socket = FakeSocket::new(usize::MAX);
+    assert!(house.shard.upgrade(id, (socket.clone(), false), &frame("6")).is_ok());
+    house.flush();
+    assert_eq!((socket.text().as_str(), socket.shutdowns()), ("<a><41>", HALF.to_vec()));
+    assert_eq!(house.ends(), closed(id, CloseReason::Named("logout")));
+    let (mut late, again) = (house.poll(id), FakeSocket::new(0));
+    assert_eq!(late.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    assert!(house.shard.upgrade(id, (again, false), &frame("6")).is_err(), "a stream already");
+    house.shard.detach(id, CloseReason::PeerGone);
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!(socket.shutdowns(), WHOLE);
+}
+
+#[test]
+fn a_closing_session_that_moves_keeps_its_deadline() {
+    let mut house = House::plain();
+    let id = house.polling();
+    let linger = Limits::default().linger.as_millis() as u64;
+    house.close(id, Some(frame("41")));
+    house.shard.advance(linger - 1);
+    let socket = FakeSocket::new(2);
+    assert!(house.shard.upgrade(id, (socket.clone(), false), &frame("6")).is_ok());
+    house.flush();
+    assert_eq!((socket.text().as_str(), socket.shutdowns()), ("<4", Vec::new()));
+    house.shard.advance(linger);
+    assert_eq!(house.ends(), ended(id, CloseReason::Named("logout")));
+    assert_eq!(socket.shutdowns(), [Shutdown::Both]);
+}
+
+#[test]
+fn a_session_whose_end_was_polled_takes_no_stream() {
+    let mut house = House::plain();
+    let (parked, later) = (house.polling(), house.polling());
+    let mut answer = house.poll(parked);
+    for id in [parked, later] {
+        house.close(id, Some(frame("41")));
+    }
+    assert_eq!(packets(&mut answer), ["41"]);
+    assert_eq!(packets(&mut house.poll(later)), ["41"]);
+    for id in [parked, later] {
+        let socket = FakeSocket::new(usize::MAX);
+        assert!(house.shard.upgrade(id, (socket, false), &frame("6")).is_err());
+    }
+}
