@@ -174,6 +174,7 @@ async fn take_packets<A: Application>(
         if taken == Ok(After::Closes) {
             let last = Some(frames::noop());
             let reason = CloseReason::Named("transport close");
+            edge.registry.forget(session);
             edge.hub.close(session.line.id, Close { reason, last }).await;
             break;
         }
@@ -201,6 +202,7 @@ async fn end<A: Application>(
     why: &'static str,
 ) -> Response {
     let last = Some(frames::close(1000, ""));
+    edge.registry.forget(session);
     edge.hub.close(session.line.id, Close { reason: CloseReason::Named(why), last }).await;
     refuse(RequestError::BadRequest)
 }
@@ -208,6 +210,7 @@ async fn end<A: Application>(
 async fn too_large<A: Application>(edge: &Arc<Edge<A>>, session: &Arc<PollSession<A>>) -> Response {
     let last = Some(frames::close(1009, ""));
     let reason = CloseReason::Named("body too large");
+    edge.registry.forget(session);
     edge.hub.close(session.line.id, Close { reason, last }).await;
     let close = [(header::CONNECTION, "close")];
     (StatusCode::PAYLOAD_TOO_LARGE, close).into_response()

@@ -25,8 +25,6 @@ pub(super) struct PollSession<A: Application> {
     upgraded: AtomicBool,
     /// It polls no more: upgraded or ended.
     polled_out: AtomicBool,
-    /// The server is going; what was said last may still be fetched after the end.
-    leaving: AtomicBool,
 }
 
 impl<A: Application> PollSession<A> {
@@ -40,7 +38,6 @@ impl<A: Application> PollSession<A> {
             probing: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             polled_out: AtomicBool::new(false),
-            leaving: AtomicBool::new(false),
         }
     }
 
@@ -65,19 +62,10 @@ impl<A: Application> PollSession<A> {
 }
 
 struct Maps<A: Application> {
+    /// Those whose clients may ask for them.
     by_sid: HashMap<String, Arc<PollSession<A>>>,
-    by_id: HashMap<SessionId, String>,
-}
-
-impl<A: Application> Maps<A> {
-    fn session(&self, id: SessionId) -> Option<Arc<PollSession<A>>> {
-        self.by_id.get(&id).and_then(|sid| self.by_sid.get(sid)).cloned()
-    }
-
-    fn remove(&mut self, id: SessionId) -> Option<Arc<PollSession<A>>> {
-        let sid = self.by_id.remove(&id)?;
-        self.by_sid.remove(&sid)
-    }
+    /// Those that the hub knows.
+    by_id: HashMap<SessionId, Arc<PollSession<A>>>,
 }
 
 /// All sessions that began with polling; hears of their end from the hub.
@@ -96,6 +84,10 @@ impl<A: Application> Registry<A> {
         self.maps.lock().by_sid.get(sid).cloned()
     }
 
+    fn known(&self, id: SessionId) -> Option<Arc<PollSession<A>>> {
+        self.maps.lock().by_id.get(&id).cloned()
+    }
+
     /// Enters a session; `false` when it has ended already. The caller says goodbye to its state then.
     ///
     /// The pulse is over before the hub calls `closed`, and `closed` takes the same lock: either it is
@@ -105,25 +97,25 @@ impl<A: Application> Registry<A> {
         if session.line.pulse.is_over() {
             return false;
         }
-        maps.by_id.insert(session.line.id, session.sid.clone());
+        maps.by_id.insert(session.line.id, Arc::clone(session));
         maps.by_sid.insert(session.sid.clone(), Arc::clone(session));
         true
     }
+
+    /// Forgets a session whose client broke a rule or said goodbye: it has nothing more to fetch.
+    pub(super) fn forget(&self, session: &PollSession<A>) {
+        self.maps.lock().by_sid.remove(&session.sid);
+    }
 }
 
+/// What was said last can be fetched after `closed`, up to `ended`.
 impl<A: Application> SessionEvents for Registry<A> {
     fn closed(&self, id: SessionId, reason: CloseReason) {
         let edge = self.edge.upgrade();
         if let Some(edge) = &edge {
             edge.options.traffic.ended(reason);
         }
-        let session = {
-            let mut maps = self.maps.lock();
-            match maps.session(id) {
-                Some(leaving) if leaving.leaving.load(Ordering::Acquire) => Some(leaving),
-                Some(_) | None => maps.remove(id),
-            }
-        };
+        let session = self.known(id);
         let (Some(session), Some(edge)) = (session, edge) else { return };
         // After an upgrade the WebSocket's reader owns the state and says goodbye itself.
         if !session.leave_polling(&edge.options.traffic) {
@@ -137,16 +129,14 @@ impl<A: Application> SessionEvents for Registry<A> {
     }
 
     fn ended(&self, id: SessionId) {
-        self.maps.lock().remove(id);
+        let mut maps = self.maps.lock();
+        if let Some(session) = maps.by_id.remove(&id) {
+            maps.by_sid.remove(&session.sid);
+        }
     }
 
     fn leaving(&self, id: SessionId) {
-        let session = {
-            let maps = self.maps.lock();
-            maps.session(id)
-        };
-        let (Some(session), Some(edge)) = (session, self.edge.upgrade()) else { return };
-        session.leaving.store(true, Ordering::Release);
+        let (Some(session), Some(edge)) = (self.known(id), self.edge.upgrade()) else { return };
         tokio::spawn(async move {
             // After an upgrade the WebSocket's reader owns the state, and hears of it from the pulse.
             let mut state = session.state.lock().await;

@@ -12,7 +12,9 @@ use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use mynah_hub::{CloseReason, Dialect, Hub, HubConfig, Limits, Link, NewSession, Pulse, Topic};
+use mynah_hub::{
+    Close, CloseReason, Dialect, Hub, HubConfig, Limits, Link, NewSession, Pulse, SessionId, Topic,
+};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
@@ -22,6 +24,7 @@ mod deflate;
 mod leaving;
 mod polling;
 mod revision_3;
+mod upgrade;
 
 use super::line::Line;
 use super::poll_style::PollStyle;

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
+use mynah_hub::CloseReason;
 use mynah_protocol::engine_io;
 use mynah_protocol::websocket::deflate::Agreement;
 use mynah_protocol::websocket::{self, Message, OpCode};
@@ -44,26 +45,29 @@ pub(super) async fn serve<A: Application>(
         reader.decode(&mut early, &mut messages).ok()?;
         probe(&edge, &session, &mut reader, &mut messages).await
     };
-    let done = tokio::time::timeout(limit, probe).await;
-    let state = match done {
-        Ok(Some(())) => session.state.lock().await.take(),
-        Ok(None) | Err(_) => None,
-    };
-    let Some(state) = state else {
+    if tokio::time::timeout(limit, probe).await != Ok(Some(())) {
         session.probing.store(false, Ordering::Release);
         return;
-    };
-    session.set_upgraded(&edge.options.traffic);
-    let noop = frames::noop();
-    let socket = Arc::clone(&reader.socket);
-    if edge.hub.upgrade(session.line.id, socket, is_compact(agreement), noop).await.is_err() {
-        edge.app.closed(state).await;
-        return;
     }
+    // Without a state the session is over. Its client polls no more: what was said last goes out here.
+    let state = session.state.lock().await.take();
+    session.set_upgraded(&edge.options.traffic);
+    let socket = Arc::clone(&reader.socket);
     let Line { id, revision, ref pulse } = session.line;
     let line = Line { id, revision, pulse: pulse.clone() };
     drop(session);
-    Pump { edge, line, reader }.run(state, Vec::new(), messages).await;
+    let upgraded = edge.hub.upgrade(id, socket, is_compact(agreement), frames::noop()).await;
+    match (upgraded, state) {
+        (Ok(()), Some(state)) => {
+            Pump { edge, line, reader }.run(state, Vec::new(), messages).await;
+        }
+        (Ok(()), None) => {
+            reader.discard().await;
+            edge.hub.detach(id, CloseReason::PeerGone).await;
+        }
+        (Err(_), Some(state)) => edge.app.closed(state).await,
+        (Err(_), None) => {}
+    }
 }
 
 /// Waits for `2probe`, answers `3probe`, waits for `5`. What follows it stays in `messages`.

@@ -39,7 +39,7 @@ impl Client {
         self.socket.write_all(&frame).await.unwrap();
     }
 
-    async fn next(&mut self) -> Message {
+    pub(super) async fn next(&mut self) -> Message {
         while self.messages.is_empty() {
             let mut bytes = vec![0; 4096];
             let read = self.socket.read(&mut bytes).await.unwrap();
@@ -54,6 +54,13 @@ impl Client {
         let message = self.next().await;
         let Message::Text(text) = message else { panic!("{message:?}") };
         text
+    }
+
+    /// Reads on to the end of the connection, in which nothing comes.
+    pub(super) async fn ended(&mut self) {
+        let mut bytes = [0; 64];
+        let read = self.socket.read(&mut bytes).await;
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     }
 
     async fn assert_told_to_come_back(&mut self) {
