@@ -16,16 +16,21 @@ after(() => server?.close());
 const scenario = scenarios(() => server);
 const VOCABULARIES = { native: "session.closed", camel: "sessionClosed" };
 
-/** One connected client of each kind and vocabulary, all of `user`; `token` may differ. */
-async function everyKind(t, user, token = user.accessToken, reconnection = true) {
+/**
+ * One connected client of each kind and vocabulary, all of `user`. `token()` is what each comes with at
+ * first; whenever it comes again it has the user's own.
+ */
+async function everyKind(t, user, token = () => user.accessToken) {
   const made = [];
   t.after(() => {
     for (const { client } of made) client.close();
   });
   for (const kind of KINDS) {
     for (const dialect of Object.keys(VOCABULARIES)) {
-      const options = { ...kind.options, token, dialect, reconnection };
+      const options = { ...kind.options, token: token(), dialect };
       const client = await kind.Library.open(server.url, options);
+      if (client.introduce) client.introduce(user.accessToken);
+      else client.socket.auth = (answer) => answer({ token: user.accessToken, dialect });
       made.push({ client, dialect, name: `${kind.name} ${dialect}`, Library: kind.Library });
     }
   }
@@ -51,11 +56,7 @@ scenario(
   "token expired: the transport closes, and the library is back with a fresh token",
   async (t) => {
     const ada = await newUser(server.url, "ada");
-    const clients = await everyKind(t, ada, short(ada.accessToken, 5, JWT_SECRET));
-    for (const { client, dialect } of clients) {
-      if (client.introduce) client.introduce(ada.accessToken);
-      else client.socket.auth = (answer) => answer({ token: ada.accessToken, dialect });
-    }
+    const clients = await everyKind(t, ada, () => short(ada.accessToken, 5, JWT_SECRET));
     for (const { client, name } of clients) {
       const { reason } = await client.state("disconnect");
       assert.equal(reason, "transport close", name);
