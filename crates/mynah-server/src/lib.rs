@@ -27,6 +27,7 @@ pub mod live;
 pub mod metrics;
 pub mod origin;
 pub mod passwords;
+pub mod pusher;
 pub mod rate;
 pub mod recovery;
 pub mod secrets;
