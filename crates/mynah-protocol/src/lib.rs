@@ -11,10 +11,11 @@
 //!
 //! Entry points: [`websocket::Decoder`], [`websocket::check_handshake`],
 //! [`engine_io::decode_text`], [`engine_io::decode_payload`], [`engine_io_v3::decode_payload`],
-//! [`socket_io::Decoder`].
+//! [`socket_io::Decoder`], [`pusher::decode`], [`pusher::http::decode_event`].
 
 pub mod engine_io;
 pub mod engine_io_v3;
 mod json;
+pub mod pusher;
 pub mod socket_io;
 pub mod websocket;

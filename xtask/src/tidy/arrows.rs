@@ -31,6 +31,7 @@ const ROOMS: [Room; 10] = [
             "bytes",
             "flate2",
             "hmac",
+            "md-5",
             "memchr",
             "serde",
             "serde_json",
