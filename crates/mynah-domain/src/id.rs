@@ -93,6 +93,11 @@ id_type!(
     ConnectionId
 );
 
+id_type!(
+    /// The Pusher face of a tenant; stands in URLs (`/apps/ID/events`).
+    AppId
+);
+
 impl TenantId {
     /// The tenant of a single-tenant installation.
     pub fn single() -> Self {

@@ -15,6 +15,7 @@
 //! (register, login, refresh, logout, profiles).
 
 pub mod account;
+pub mod app;
 pub mod chat;
 pub mod event;
 pub mod id;
@@ -29,5 +30,5 @@ pub mod room;
 pub mod text;
 pub mod time;
 
-pub use id::{ConnectionId, MessageId, RoomId, SessionFamily, TenantId, UserId};
+pub use id::{AppId, ConnectionId, MessageId, RoomId, SessionFamily, TenantId, UserId};
 pub use time::Timestamp;

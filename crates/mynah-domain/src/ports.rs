@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use crate::account::{
     AccountError, Credential, NewAccount, NewSession, ProfilePatch, RotateSession, Rotation, User,
 };
+use crate::app::{App, AppError};
 use crate::chat::ChatError;
 use crate::event::{CatchUp, Event, LogPage};
 use crate::message::{
@@ -28,7 +29,7 @@ use crate::room::{
     Member, MembershipChange, MembershipChanged, NewRoom, Room, RoomCreated, RoomListItem,
     RoomPatch, RoomView,
 };
-use crate::{ConnectionId, MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
+use crate::{AppId, ConnectionId, MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 
 /// A store that could not do what it was asked, for a reason that is not the caller's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -452,6 +453,52 @@ pub trait OpenRoomStore: Send + Sync {
     /// # Errors
     /// [`StoreError`]; some may be forgotten then.
     async fn forget_open_rooms(&self, before: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Apps and their keys.
+///
+/// What stands in [`AppSecret`](crate::app::AppSecret) is kept as it is given: whoever calls sees to it
+/// that it is sealed.
+#[async_trait]
+pub trait AppStore: Send + Sync {
+    /// Makes an app; its `version` is 1 afterwards, whatever was given.
+    ///
+    /// # Errors
+    /// [`AppError::Taken`] naming `id`, `tenant` or the first `key` that another app has;
+    /// [`AppError::Invalid`]; [`AppError::Store`].
+    async fn create_app(&self, app: App) -> Result<App, AppError>;
+
+    /// Puts an app in the place of the stored one with its id, keys and webhooks included, and counts
+    /// `version` up. `created_at` stays as it is stored.
+    ///
+    /// # Errors
+    /// [`AppError::Missing`]; [`AppError::Changed`] when the stored `version` is another than the given
+    /// one; [`AppError::Taken`], [`AppError::Invalid`], [`AppError::Store`].
+    async fn replace_app(&self, app: App) -> Result<App, AppError>;
+
+    /// An app by id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn app(&self, id: &AppId) -> Result<Option<App>, StoreError>;
+
+    /// The app that has a key, also when the key has expired or the app is disabled.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn app_of_key(&self, key: &str) -> Result<Option<App>, StoreError>;
+
+    /// The app of a tenant.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn app_of_tenant(&self, tenant: &TenantId) -> Result<Option<App>, StoreError>;
+
+    /// All apps, made first coming first; `offset` as in [`Page`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn apps(&self, offset: u64, limit: u32) -> Result<Page<App>, StoreError>;
 }
 
 /// Hears of every commit, in commit order, once.
