@@ -18,13 +18,15 @@
 mod check;
 mod explain;
 mod load;
+pub mod pusher;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::Problem;
+pub use check::{Problem, well_known};
 pub use load::{ConfigError, Loaded, environment, load};
+pub use pusher::PusherConfig;
 
 /// Everything an installation can set.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -44,6 +46,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The Socket.IO door.
     pub socketio: SocketIoConfig,
+    /// The Pusher door.
+    pub pusher: PusherConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Logging.

@@ -1,8 +1,12 @@
 //! What must not be, above all in production.
 
+mod pusher;
+
 use super::{Config, CookieConfig, SameSite, Stage};
 use crate::http::Network;
 use crate::passwords::check_hash;
+
+pub use pusher::well_known;
 
 /// Shortest secret accepted in production, in bytes.
 const SECRET_BYTES_MIN: usize = 32;
@@ -53,6 +57,7 @@ impl Config {
         if self.admin_ui.enabled {
             self.admin_ui(&mut add);
         }
+        pusher::check(self, &mut add);
         if self.env == Stage::Production {
             self.production(&mut add);
         }
