@@ -46,24 +46,37 @@ impl<'a> Query<'a> {
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| byte == b'%' || byte == b'+') {
+    if !text.contains('+') {
+        return unescape(text, |_| true);
+    }
+    Cow::Owned(unescape(&text.replace('+', " "), |_| true).into_owned())
+}
+
+/// Undoes what a URL parser escapes by itself, and leaves what the caller had escaped: `%20` and
+/// `%C3%A9` are decoded, `%2C` and `%41` are not.
+///
+/// Source: percent-encode sets of the URL standard.
+pub(super) fn as_typed(text: &str) -> Cow<'_, str> {
+    unescape(text, |byte| byte >= 0x80 || b" \"'<>`{}^".contains(&byte))
+}
+
+/// Decodes the `%XX` of the bytes that `is_wanted` names.
+fn unescape(text: &str, is_wanted: impl Fn(u8) -> bool) -> Cow<'_, str> {
+    if !text.contains('%') {
         return Cow::Borrowed(text);
     }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        match (byte, tail) {
-            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    out.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => out.push(byte),
-            },
-            (b'+', _) => out.push(b' '),
-            _ => out.push(byte),
-        }
+        let escaped = match (byte, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                let byte = hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low);
+                byte.filter(|byte| is_wanted(*byte)).zip(Some(after))
+            }
+            _ => None,
+        };
+        out.push(escaped.map_or(byte, |(byte, _)| byte));
+        rest = escaped.map_or(tail, |(_, after)| after);
     }
     Cow::Owned(String::from_utf8_lossy(&out).into_owned())
 }

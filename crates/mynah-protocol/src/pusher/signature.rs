@@ -6,7 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
-use super::query::hex;
+use super::query::{as_typed, hex};
 use super::{Query, SocketId};
 
 /// Largest difference between a request's timestamp and the clock, in seconds.
@@ -130,8 +130,9 @@ pub fn request<'a>(
 /// `key`, the timestamp within [`TIMESTAMP_WINDOW_S`] of `now_s` (Unix time), the digest that of
 /// the body and the signature right.
 ///
-/// Libraries differ in what they sign when values hold characters that a query string escapes:
-/// the decoded values (as documented), or the query string as it is sent. Both are taken.
+/// Libraries differ in what they sign when a URL parser escapes something: decoded values (as
+/// documented), lists as one value (PHP), the path and query string as they were before (Node), or
+/// as they are sent. All are taken.
 ///
 /// # Errors
 /// [`RequestRefused`].
@@ -171,13 +172,19 @@ fn check_body(request: &Request<'_>) -> Result<(), RequestRefused> {
 }
 
 fn is_signed(request: &Request<'_>, secret: &str, signature: &str) -> bool {
-    let is_by = |text: String| is_signature(mac(secret, &[text.as_bytes()]), signature);
     let Request { method, path, query, .. } = *request;
-    let raw = || query.raw().split('&').filter(|part| !part.is_empty()).take(Query::PAIRS_MAX);
-    let raw = || raw().map(|part| part.split_once('=').unwrap_or((part, "")));
+    let sent = as_sent(query.raw());
+    let is_by = |text: String| is_signature(mac(secret, &[text.as_bytes()]), signature);
     is_by(self::request(method, path, query.pairs()))
         || is_by(join(method, path, query.pairs(), false))
-        || is_by(join(method, path, raw(), false))
+        || is_by(format!("{method}\n{}\n{}", as_typed(path), as_typed(&sent)))
+        || is_by(format!("{method}\n{path}\n{sent}"))
+}
+
+/// The parameters in the order they came, without the signature.
+fn as_sent(query: &str) -> String {
+    let is_covered = |part: &&str| !part.starts_with("auth_signature=");
+    query.split('&').filter(is_covered).collect::<Vec<_>>().join("&")
 }
 
 /// Puts the parameters in order, those of one key as they came.
