@@ -15,6 +15,12 @@ mod handshake;
 #[cfg(test)]
 mod msgpack;
 #[cfg(test)]
+mod pusher;
+#[cfg(test)]
+mod pusher_golden;
+#[cfg(test)]
+mod pusher_http;
+#[cfg(test)]
 mod socket_io;
 #[cfg(test)]
 mod websocket;
