@@ -494,11 +494,11 @@ pub trait AppStore: Send + Sync {
     /// [`StoreError`].
     async fn app_of_tenant(&self, tenant: &TenantId) -> Result<Option<App>, StoreError>;
 
-    /// All apps, made first coming first; `offset` as in [`Page`].
+    /// All apps, made first coming first: from the beginning with 0, then with `next` of the page before.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn apps(&self, offset: u64, limit: u32) -> Result<Page<App>, StoreError>;
+    async fn apps(&self, after: u64, limit: u32) -> Result<Page<App>, StoreError>;
 }
 
 /// Hears of every commit, in commit order, once.

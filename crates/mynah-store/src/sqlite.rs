@@ -5,6 +5,7 @@
 //! a lock file beside the database.
 
 mod accounts;
+mod apps;
 mod connect;
 mod facts;
 mod history;
@@ -34,8 +35,9 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mynah_domain::ports::CommitListener;
+use mynah_domain::ports::{AppStore, Commit, CommitListener};
 use parking_lot::Mutex;
+use rusqlite::Connection;
 
 pub use connect::{FILE_NAME, OpenError};
 
@@ -124,17 +126,27 @@ impl SqliteStore {
         let engine = |source| OpenError::Engine { path: file.clone(), source };
         let mut conn = connect::writer(&file, options).map_err(engine)?;
         migrate::run(&file, &mut conn)?;
+        Self::run(&file, conn, options, (Some(lock), listener))
+    }
+
+    fn run(
+        file: &Path,
+        conn: Connection,
+        options: &SqliteOptions,
+        (lock, listener): (Option<File>, Arc<dyn CommitListener>),
+    ) -> Result<Arc<Self>, OpenError> {
+        let engine = |source| OpenError::Engine { path: file.to_owned(), source };
         let writes = Arc::new(WriteQueue::new(options.write_queue_max));
         let reads = Arc::new(ReadQueue::new(options.read_queue_max));
         let store = Arc::new(Self {
             writes: writes.clone(),
             reads: reads.clone(),
-            file: file.clone(),
+            file: file.to_owned(),
             threads: Mutex::default(),
-            lock: Mutex::new(Some(lock)),
+            lock: Mutex::new(lock),
         });
         for n in 0..options.readers.max(1) {
-            let conn = connect::reader(&file).map_err(engine)?;
+            let conn = connect::reader(file).map_err(engine)?;
             let queue = reads.clone();
             store.start(format!("store-read-{n}"), move || readers::run(&conn, &queue))?;
         }
@@ -143,6 +155,38 @@ impl SqliteStore {
             writer::run(&conn, &writes, pace, &listener);
         })?;
         Ok(store)
+    }
+
+    /// The apps of a database, also while a server has it open: for commands beside a running server.
+    ///
+    /// Nothing but apps may be changed past the server, which remembers rooms and users. A database that
+    /// is not there is made; one that no server has open is brought up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Older`] when a server of an earlier release has it open.
+    pub fn open_apps(path: impl AsRef<Path>) -> Result<Arc<dyn AppStore>, OpenError> {
+        let file = connect::file_in(path.as_ref())?;
+        connect::inspect(&file)?;
+        let options = SqliteOptions { readers: 1, ..SqliteOptions::default() };
+        let open = || {
+            let opened = connect::writer(&file, &options);
+            opened.map_err(|source| OpenError::Engine { path: file.clone(), source })
+        };
+        let conn = match connect::lock(&file) {
+            Ok(lock) => {
+                let mut conn = open()?;
+                migrate::run(&file, &mut conn)?;
+                drop(lock);
+                conn
+            }
+            Err(OpenError::InUse { .. }) => {
+                let conn = open()?;
+                migrate::check_current(&file, &conn)?;
+                conn
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self::run(&file, conn, &options, (None, Arc::new(Nobody)))?)
     }
 
     fn start(&self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -185,6 +229,13 @@ impl SqliteStore {
             wal_bytes: std::fs::metadata(wal).map_or(0, |m| m.len()),
         }
     }
+}
+
+/// Hears of nothing: an app is no event.
+struct Nobody;
+
+impl CommitListener for Nobody {
+    fn committed(&self, _commit: Commit) {}
 }
 
 impl Drop for SqliteStore {

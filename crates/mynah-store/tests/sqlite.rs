@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use mynah_domain::app::{App, AppKey, AppSecret};
 use mynah_domain::chat::ChatError;
 use mynah_domain::message::{Anchor, Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
-use mynah_domain::ports::{Commit, CommitListener, MessageStore, OpenRoomStore, StoreError};
+use mynah_domain::ports::{
+    AppStore, Commit, CommitListener, MessageStore, OpenRoomStore, StoreError,
+};
 use mynah_domain::recovery::{OpenRoom, Place};
-use mynah_domain::{ConnectionId, MessageId, RoomId, Timestamp};
+use mynah_domain::{AppId, ConnectionId, MessageId, RoomId, TenantId, Timestamp};
 use mynah_store::sqlite::{FILE_NAME, OpenError, SqliteOptions, SqliteStore};
 use mynah_testkit::Recorder;
 use mynah_testkit::conformance::Subject;
@@ -223,7 +226,7 @@ fn a_newer_schema_is_refused_untouched() {
     conn.pragma_update(None, "user_version", 99).expect("written");
     conn.close().expect("closed");
     let text = refused(folder.path()).to_string();
-    for part in ["99", "up to 2", "newer release", "backup"] {
+    for part in ["99", "versions up to", "newer release", "backup"] {
         assert!(text.contains(part), "{text}");
     }
 }
@@ -250,6 +253,51 @@ fn an_edited_migration_is_noticed() {
     conn.execute_batch("UPDATE migrations SET checksum = 'other'").expect("written");
     conn.close().expect("closed");
     assert!(matches!(open().err(), Some(OpenError::Altered { version: 1, .. })));
+}
+
+/// What the command line does while the server runs.
+#[tokio::test]
+async fn apps_are_changed_beside_a_running_server() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (store, s) = open(folder.path());
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    let beside = SqliteStore::open_apps(folder.path()).expect("opened");
+    for n in 0..20 {
+        let (id, key) = (format!("app-{n}"), format!("key-{n}"));
+        let (secret, created_at) = (AppSecret::new("sealed"), s.tick());
+        let key = AppKey { key, secret, created_at, expires_at: None };
+        let app = App::new(AppId::trusted(id.clone()), TenantId::trusted(id), key);
+        let text = format!("hello {n}");
+        let (made, said) = tokio::join!(beside.create_app(app), s.say(&ada, &room, &text));
+        let made = made.expect("made");
+        assert_eq!(store.app_of_key(&format!("key-{n}")).await, Ok(Some(made.clone())));
+        assert_eq!(said.number, n + 1);
+        let changed = store.replace_app(App { is_enabled: false, ..made }).await.expect("changed");
+        assert_eq!(beside.app(&changed.id).await, Ok(Some(changed)));
+    }
+    drop(beside);
+    assert_eq!(s.say(&ada, &room, "still here").await.number, 21);
+    store.close();
+    let alone = SqliteStore::open_apps(folder.path()).expect("without a server as well");
+    assert_eq!(alone.apps(0, 100).await.expect("read").items.len(), 20);
+    let (server, _) = open(folder.path());
+    server.close();
+}
+
+#[tokio::test]
+async fn apps_beside_a_server_of_another_release_are_left_alone() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (store, _) = open(folder.path());
+    let conn = rusqlite::Connection::open(folder.path().join(FILE_NAME)).expect("opened");
+    let set = |version: u32| conn.pragma_update(None, "user_version", version).expect("written");
+    let now: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).expect("read");
+    set(now - 1);
+    let opened = SqliteStore::open_apps(folder.path());
+    assert!(matches!(opened.err(), Some(OpenError::Older { found, .. }) if found == now - 1));
+    set(now);
+    assert!(SqliteStore::open_apps(folder.path()).is_ok());
+    drop(store);
 }
 
 #[test]

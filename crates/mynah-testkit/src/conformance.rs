@@ -8,6 +8,7 @@
 //! Each case is a public function that takes a fresh [`Subject`] and panics when a promise is broken.
 
 pub mod accounts;
+pub mod apps;
 pub mod journal;
 pub mod membership;
 pub mod messages;
@@ -25,7 +26,9 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::Event;
 use mynah_domain::message::{Appended, Draft, Message, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
-use mynah_domain::ports::{AccountStore, JournalStore, MessageStore, OpenRoomStore, RoomStore};
+use mynah_domain::ports::{
+    AccountStore, AppStore, JournalStore, MessageStore, OpenRoomStore, RoomStore,
+};
 use mynah_domain::room::{
     MembershipChange, MembershipChanged, NewRoom, Role, RoomCreated, RoomKind, RoomView, Visibility,
 };
@@ -67,6 +70,11 @@ macro_rules! conformance_tests {
                 what_a_connection_opened_is_its_viewers, only_joined_rooms_stay_open,
                 nothing_is_kept_of_what_does_not_exist, open_rooms_are_bounded,
                 connections_not_seen_are_forgotten, thousands_are_kept_and_forgotten;
+            apps: an_app_is_kept_word_for_word, an_app_is_found_by_id_key_and_tenant,
+                ids_keys_and_tenants_are_taken_once, a_change_replaces_the_whole_app,
+                of_two_changes_one_is_refused, what_is_not_there_is_not_changed,
+                malformed_apps_are_not_stored, apps_are_listed_as_they_were_made,
+                an_apps_tenant_has_users;
             model: random_histories_match_the_model;
         );
     };
@@ -84,6 +92,8 @@ macro_rules! conformance_tests {
 pub struct Subject {
     /// Accounts.
     pub accounts: Arc<dyn AccountStore>,
+    /// Apps.
+    pub apps: Arc<dyn AppStore>,
     /// Rooms.
     pub rooms: Arc<dyn RoomStore>,
     /// Messages.
@@ -102,10 +112,17 @@ impl Subject {
     /// Takes a store whose listener is `heard`; `keep` lives as long as the subject (a temporary folder).
     pub fn new<S>(store: Arc<S>, heard: Arc<Recorder>, keep: impl Any + Send + Sync) -> Self
     where
-        S: AccountStore + RoomStore + MessageStore + JournalStore + OpenRoomStore + 'static,
+        S: AccountStore
+            + AppStore
+            + RoomStore
+            + MessageStore
+            + JournalStore
+            + OpenRoomStore
+            + 'static,
     {
         Self {
             accounts: store.clone(),
+            apps: store.clone(),
             rooms: store.clone(),
             messages: store.clone(),
             journal: store.clone(),

@@ -5,6 +5,7 @@
 //! (profiles are today's, deleted text is gone).
 
 mod accounts;
+mod apps;
 mod journal;
 mod members;
 mod messages;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mynah_domain::account::User;
+use mynah_domain::app::App;
 use mynah_domain::chat::ChatError;
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{Message, Revision};
@@ -67,6 +69,7 @@ struct Place {
 #[derive(Default)]
 struct State {
     accounts: Vec<Account>,
+    apps: Vec<App>,
     sessions: Vec<Session>,
     tokens: Vec<Token>,
     places: Vec<Place>,

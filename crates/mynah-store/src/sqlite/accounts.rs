@@ -129,8 +129,8 @@ fn create(tx: &mut Tx<'_>, account: &NewAccount) -> Result<User, Trouble<Account
     Ok(tx.user_row::<AccountError>(user_row)?.user.clone())
 }
 
-/// Rowid of a tenant, made at its first account.
-fn tenant_row<E>(tx: &Tx<'_>, tenant: &TenantId) -> Result<i64, Trouble<E>> {
+/// Rowid of a tenant, made at its first account or app.
+pub(super) fn tenant_row<E>(tx: &Tx<'_>, tenant: &TenantId) -> Result<i64, Trouble<E>> {
     let found = rows::first(tx.conn, sql::TENANT_BY_ID, [tenant.as_str()], |r| r.get(0))?;
     if let Some(row) = found {
         return Ok(row);

@@ -53,6 +53,19 @@ pub enum OpenError {
         /// Newest version this binary knows.
         known: u32,
     },
+    /// A server of an earlier release has the database open.
+    #[error(
+        "{path} has schema version {found} and a server has it open, but this binary needs version \
+         {known}; nothing was changed. Stop that server, or use its own binary"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Version of the file.
+        found: u32,
+        /// The version this binary needs.
+        known: u32,
+    },
     /// An applied migration is not the one this binary has.
     #[error(
         "{path}: migration {version} was applied in another wording than this binary has; nothing was \

@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
         name: "0002_open_rooms",
         sql: include_str!("../../migrations/sqlite/0002_open_rooms.sql"),
     },
+    Migration { name: "0003_apps", sql: include_str!("../../migrations/sqlite/0003_apps.sql") },
 ];
 
 /// Newest schema version this binary knows.
@@ -42,6 +43,18 @@ pub(super) fn check_version(path: &Path, found: u32) -> Result<(), OpenError> {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
     Ok(())
+}
+
+/// Refuses a schema that is not the newest, without changing it.
+pub(super) fn check_current(path: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let engine = |source| OpenError::Engine { path: path.to_owned(), source };
+    let found = conn.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    let (found, known) = (found.map_err(engine)?, known());
+    check_version(path, found)?;
+    if found < known {
+        return Err(OpenError::Older { path: path.to_owned(), found, known });
+    }
+    check_applied(path, conn, found)
 }
 
 /// Brings the schema to the newest version.

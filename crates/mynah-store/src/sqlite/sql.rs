@@ -35,6 +35,18 @@ macro_rules! message {
     };
 }
 
+/// Columns of an app; see `apps::AppRow`.
+macro_rules! app {
+    ($rest:literal) => {
+        concat!(
+            "SELECT a.id, a.ext_id, t.ext_id, a.name, a.is_enabled, a.client_events, \
+             a.user_authentication, a.subscription_counts, a.limits, a.webhooks, a.version, \
+             a.created_at, a.updated_at ",
+            $rest
+        )
+    };
+}
+
 /// Columns of a membership; see `rows::membership`.
 macro_rules! member {
     ($rest:literal) => {
@@ -241,6 +253,36 @@ statements! {
                   WHERE c.ext_id = ?1 AND c.user_id = ?2 AND s.state = 'joined' \
                   AND r.deleted_at IS NULL ORDER BY o.nth";
     OPEN_ROOMS_FORGET = "DELETE FROM open_rooms WHERE connection_id = ?1";
+
+    APP_BY_ID = app!(
+        "FROM apps a CROSS JOIN tenants t ON t.id = a.tenant_id WHERE a.ext_id = ?1"
+    );
+    APP_BY_KEY = app!(
+        "FROM app_keys k CROSS JOIN apps a ON a.id = k.app_id \
+         CROSS JOIN tenants t ON t.id = a.tenant_id WHERE k.key = ?1"
+    );
+    APP_BY_TENANT = app!(
+        "FROM tenants t CROSS JOIN apps a ON a.tenant_id = t.id WHERE t.ext_id = ?1"
+    );
+    APPS_PAGE = app!(
+        "FROM apps a CROSS JOIN tenants t ON t.id = a.tenant_id WHERE a.id > ?1 \
+         ORDER BY a.id LIMIT ?2"
+    );
+    APP_ROW = "SELECT id, version FROM apps WHERE ext_id = ?1";
+    APP_ROW_OF_TENANT = "SELECT a.id FROM tenants t CROSS JOIN apps a ON a.tenant_id = t.id \
+                         WHERE t.ext_id = ?1";
+    APP_ROW_OF_KEY = "SELECT app_id FROM app_keys WHERE key = ?1";
+    APP_INSERT = "INSERT INTO apps (ext_id, tenant_id, name, is_enabled, client_events, \
+                  user_authentication, subscription_counts, limits, webhooks, version, created_at, \
+                  updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    APP_REPLACE = "UPDATE apps SET tenant_id = ?2, name = ?3, is_enabled = ?4, client_events = ?5, \
+                   user_authentication = ?6, subscription_counts = ?7, limits = ?8, webhooks = ?9, \
+                   version = ?10, updated_at = ?11 WHERE id = ?1";
+    APP_KEYS = "SELECT key, secret, created_at, expires_at FROM app_keys WHERE app_id = ?1 \
+                ORDER BY nth";
+    APP_KEYS_DROP = "DELETE FROM app_keys WHERE app_id = ?1";
+    APP_KEY_INSERT = "INSERT INTO app_keys (app_id, nth, key, secret, created_at, expires_at) \
+                      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
     MIGRATION = "SELECT checksum FROM migrations WHERE version = ?1";
     MIGRATION_INSERT = "INSERT INTO migrations (version, name, checksum, applied_at) \
