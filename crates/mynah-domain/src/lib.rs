@@ -20,6 +20,7 @@ pub mod chat;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod outbox;
 pub mod page;
 pub mod permission;
 pub mod ports;

@@ -11,7 +11,11 @@
 //! * After the commit the new events go to the [`CommitListener`] in commit order, and with them the
 //!   callers' answers: whoever delivers the events lets the callers go on afterwards.
 
+mod outbox;
+
 use async_trait::async_trait;
+
+pub use outbox::OutboxStore;
 
 use crate::account::{
     AccountError, Credential, NewAccount, NewSession, ProfilePatch, RotateSession, Rotation, User,

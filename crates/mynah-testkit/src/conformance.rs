@@ -14,6 +14,7 @@ pub mod membership;
 pub mod messages;
 pub mod model;
 pub mod open_rooms;
+pub mod outbox;
 pub mod reading;
 pub mod rooms;
 
@@ -27,7 +28,7 @@ use mynah_domain::event::Event;
 use mynah_domain::message::{Appended, Draft, Message, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{
-    AccountStore, AppStore, JournalStore, MessageStore, OpenRoomStore, RoomStore,
+    AccountStore, AppStore, JournalStore, MessageStore, OpenRoomStore, OutboxStore, RoomStore,
 };
 use mynah_domain::room::{
     MembershipChange, MembershipChanged, NewRoom, Role, RoomCreated, RoomKind, RoomView, Visibility,
@@ -75,6 +76,13 @@ macro_rules! conformance_tests {
                 of_two_changes_one_is_refused, what_is_not_there_is_not_changed,
                 malformed_apps_are_not_stored, apps_are_listed_as_they_were_made,
                 an_apps_tenant_has_users;
+            outbox: deliveries_are_handed_out_in_order_once, a_lease_that_is_not_settled_runs_out,
+                what_is_delivered_is_gone, a_failure_is_kept_and_due_later,
+                endpoints_do_not_hide_each_other, waiting_endpoints_are_walked_in_pages,
+                dead_letters_are_listed_by_app, dead_letters_wait_again_when_revived,
+                dead_letters_are_discarded_and_pruned, beyond_the_bound_the_oldest_is_given_up,
+                bytes_are_bounded_as_well, an_endpoint_is_given_up_as_a_whole,
+                thousands_are_given_up_revived_and_discarded;
             model: random_histories_match_the_model;
         );
     };
@@ -102,6 +110,8 @@ pub struct Subject {
     pub journal: Arc<dyn JournalStore>,
     /// What connections have open.
     pub open: Arc<dyn OpenRoomStore>,
+    /// What is to be told outside.
+    pub outbox: Arc<dyn OutboxStore>,
     /// What the store's listener has heard.
     pub heard: Arc<Recorder>,
     ticks: AtomicI64,
@@ -118,6 +128,7 @@ impl Subject {
             + MessageStore
             + JournalStore
             + OpenRoomStore
+            + OutboxStore
             + 'static,
     {
         Self {
@@ -126,7 +137,8 @@ impl Subject {
             rooms: store.clone(),
             messages: store.clone(),
             journal: store.clone(),
-            open: store,
+            open: store.clone(),
+            outbox: store,
             heard,
             ticks: AtomicI64::new(1_767_225_600_000),
             _keep: Box::new(keep),

@@ -10,6 +10,7 @@ mod journal;
 mod members;
 mod messages;
 mod open_rooms;
+mod outbox;
 mod rooms;
 
 use std::sync::Arc;
@@ -74,6 +75,7 @@ struct State {
     tokens: Vec<Token>,
     places: Vec<Place>,
     connections: Vec<open_rooms::Connection>,
+    outbox: outbox::Outbox,
     log: Vec<Event>,
     told: usize,
 }

@@ -1,0 +1,502 @@
+//! What a socket missed that comes back, for clients that cannot ask: the protocol has no words for it.
+//!
+//! The rule. Every socket that hears a thread is pinged (a WebSocket ping, which the peer's library
+//! answers by itself) within [`PROOF_EVERY`] after something was said to it; the answer proves that all
+//! before the ping has arrived. When the socket goes, the place up to which that is proven is remembered
+//! for the user and the channel. The next socket with which the same user subscribes to the same channel
+//! is sent what came after that place, behind `subscription_succeeded` and before anything newer, in the
+//! order of the log. A socket that is still open when the user subscribes again is asked first: if it
+//! answers within [`GRACE`] it is another page and nothing was missed; if not, it is lost, ends, and its
+//! place goes to the new one.
+//!
+//! So nothing is missed, and what was confirmed never comes twice; an event that arrived in the last moment
+//! before the connection was lost may. After more events than allowed, a longer absence, or a restart of
+//! the node the gap cannot be filled; in the first case the client is told (`room.resync`).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use moka::sync::Cache;
+use mynah_domain::event::{Event, Stream};
+use mynah_domain::permission::Actor;
+use mynah_domain::{AppId, RoomId, UserId};
+use mynah_hub::{Class, Close, CloseReason, Frame, Hub, SessionId, Topic};
+use mynah_protocol::websocket::{self, OpCode};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::threads::{Lease, Link, Threads};
+use crate::dialects::PUSHER;
+use crate::frames;
+use crate::vocabulary::field::Subject;
+
+/// How soon after something was said to a socket it is asked whether that arrived.
+const PROOF_EVERY: Duration = Duration::from_secs(1);
+/// How long a question may stay open before the next one.
+const PROOF_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an older socket of a user has to show that it is alive.
+const GRACE: Duration = Duration::from_secs(1);
+/// Questions that may be open at once.
+const PINGS_MAX: usize = 8;
+/// Places of lost sockets kept per user and channel.
+const PLACES_MAX: usize = 8;
+/// Users and channels whose places are kept.
+const SEATS_MAX: u64 = 100_000;
+/// Bytes sent before it is waited for the peer to take them.
+const BURST_BYTES: usize = 256 * 1024;
+
+/// What is replayed at most.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayRules {
+    /// Events; beyond, the client is told to read anew.
+    pub events_max: u32,
+    /// Absence.
+    pub retention: Duration,
+}
+
+/// A user in a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Seat {
+    app: AppId,
+    channel: Arc<str>,
+    user: UserId,
+}
+
+/// A subscription whose socket is watched.
+struct Held {
+    seat: Seat,
+    link: Arc<Link>,
+    /// Nothing before this place was promised.
+    since: u64,
+    /// Its place was given to another socket.
+    is_taken: bool,
+}
+
+/// A subscription that waits for what it missed.
+struct Waiting {
+    lease: Arc<Lease>,
+    actor: Actor,
+    seat: Seat,
+}
+
+/// Numbers of questions: each is asked of one socket only.
+static QUESTIONS: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Default)]
+struct Pings {
+    last: u64,
+    sent: VecDeque<Ping>,
+}
+
+struct Ping {
+    number: u64,
+    pos: u64,
+    at: Instant,
+}
+
+/// What is going on between holding a socket's channels back and resuming them.
+#[derive(Default)]
+struct Gate {
+    /// Held, not yet subscribed.
+    entering: usize,
+    waiting: Vec<Waiting>,
+    is_running: bool,
+}
+
+/// One socket.
+struct Watch {
+    id: SessionId,
+    hub: Hub,
+    held: Mutex<Vec<Held>>,
+    proven: AtomicU64,
+    /// Whether it has ever answered: who never does cannot be told from the dead.
+    answers: AtomicBool,
+    pings: Mutex<Pings>,
+    answered: watch::Sender<u64>,
+    gate: tokio::sync::Mutex<Gate>,
+}
+
+/// What a subscription lacks: the events of its room after a place.
+struct Missed<'a> {
+    waiting: &'a Waiting,
+    room: RoomId,
+    place: u64,
+}
+
+impl Missed<'_> {
+    fn is_in(&self, event: &Event) -> bool {
+        matches!(&event.stream, Stream::Room(room) if *room == self.room)
+    }
+}
+
+#[derive(Default)]
+struct Watches {
+    by_session: HashMap<SessionId, Arc<Watch>>,
+    by_seat: HashMap<Seat, Vec<Arc<Watch>>>,
+}
+
+/// All watched sockets, and the places of lost ones; clones share them.
+#[derive(Clone)]
+pub(super) struct Replays(Arc<Inner>);
+
+struct Inner {
+    threads: Threads,
+    rules: ReplayRules,
+    watches: Mutex<Watches>,
+    places: Cache<Seat, Arc<Mutex<Vec<u64>>>>,
+}
+
+impl Watch {
+    /// Asks the peer whether it has got everything up to now; gives the question's number.
+    async fn ping(&self) -> Option<u64> {
+        let number = {
+            let mut pings = self.pings.lock();
+            if pings.sent.len() >= PINGS_MAX {
+                return None;
+            }
+            pings.last = QUESTIONS.fetch_add(1, Ordering::Relaxed) + 1;
+            pings.last
+        };
+        let mut bytes = Vec::with_capacity(16);
+        websocket::encode(OpCode::Ping, &number.to_be_bytes(), &mut bytes);
+        let frame = Frame::new(bytes.into(), bytes::Bytes::new());
+        // The answer may come before this is noted: the lock is not held while the hub is asked.
+        let pos = self.hub.send_mark(self.id, frame).await?;
+        let mut pings = self.pings.lock();
+        pings.sent.push_back(Ping { number, pos, at: Instant::now() });
+        drop(pings);
+        if *self.answered.borrow() >= number {
+            self.pong(number);
+        }
+        Some(number)
+    }
+
+    fn pong(&self, number: u64) {
+        self.answers.store(true, Ordering::Release);
+        self.answered.send_if_modified(|last| {
+            let is_newer = number > *last;
+            *last = number.max(*last);
+            is_newer
+        });
+        let mut pings = self.pings.lock();
+        while let Some(ping) = pings.sent.front().filter(|ping| ping.number <= number) {
+            self.proven.fetch_max(ping.pos, Ordering::AcqRel);
+            pings.sent.pop_front();
+        }
+    }
+
+    /// Whether the peer answers now.
+    async fn is_alive(&self) -> bool {
+        if !self.answers.load(Ordering::Acquire) {
+            return true;
+        }
+        let mut answered = self.answered.subscribe();
+        let Some(number) = self.ping().await else { return false };
+        let answer = answered.wait_for(|last| *last >= number);
+        tokio::time::timeout(GRACE, answer).await.is_ok_and(|answer| answer.is_ok())
+    }
+
+    fn needs_proof(&self) -> bool {
+        let proven = self.proven.load(Ordering::Acquire);
+        let is_asked = {
+            let pings = self.pings.lock();
+            pings.sent.back().is_some_and(|ping| ping.at.elapsed() < PROOF_PATIENCE)
+        };
+        !is_asked && self.held.lock().iter().any(|held| held.link.last_pos() > proven)
+    }
+
+    /// Up to which place a subscription is proven to have got everything.
+    fn place(&self, held: &Held) -> u64 {
+        self.proven.load(Ordering::Acquire).max(held.since)
+    }
+}
+
+impl Replays {
+    pub(super) fn start(threads: Threads, rules: ReplayRules) -> Self {
+        let places = Cache::builder().max_capacity(SEATS_MAX).time_to_live(rules.retention).build();
+        let inner = Inner { threads, rules, watches: Mutex::default(), places };
+        let replays = Self(Arc::new(inner));
+        tokio::spawn(prove(Arc::downgrade(&replays.0)));
+        replays
+    }
+
+    fn watch(&self, id: SessionId, hub: &Hub) -> Arc<Watch> {
+        let mut watches = self.0.watches.lock();
+        let watch = watches.by_session.entry(id).or_insert_with(|| {
+            Arc::new(Watch {
+                id,
+                hub: hub.clone(),
+                held: Mutex::default(),
+                proven: AtomicU64::new(0),
+                answers: AtomicBool::new(false),
+                pings: Mutex::default(),
+                answered: watch::channel(0).0,
+                gate: tokio::sync::Mutex::default(),
+            })
+        });
+        Arc::clone(watch)
+    }
+
+    /// Keeps back what the socket hears, before it subscribes; [`Replays::enter`] must follow.
+    pub(super) async fn hold(&self, id: SessionId, hub: &Hub) {
+        let watch = self.watch(id, hub);
+        let mut gate = watch.gate.lock().await;
+        gate.entering += 1;
+        hub.hold(id, PUSHER).await;
+    }
+
+    /// The socket has subscribed: what it missed is sent, then what was kept back.
+    pub(super) async fn enter(&self, id: SessionId, hub: &Hub, lease: &Arc<Lease>, actor: &Actor) {
+        let watch = self.watch(id, hub);
+        let mut gate = watch.gate.lock().await;
+        gate.entering = gate.entering.saturating_sub(1);
+        let link = Arc::clone(lease.link());
+        let seat = Seat {
+            app: link.app.id.clone(),
+            channel: Arc::clone(&link.channel),
+            user: actor.user.clone(),
+        };
+        // It is held already: this only tells since when.
+        let since = hub.hold(id, PUSHER).await.unwrap_or(0);
+        {
+            let mut watches = self.0.watches.lock();
+            watch.held.lock().push(Held { seat: seat.clone(), link, since, is_taken: false });
+            watches.by_seat.entry(seat.clone()).or_default().push(Arc::clone(&watch));
+        }
+        gate.waiting.push(Waiting { lease: Arc::clone(lease), actor: actor.clone(), seat });
+        if !gate.is_running {
+            gate.is_running = true;
+            tokio::spawn(run(self.clone(), Arc::clone(&watch)));
+        }
+    }
+
+    /// The peer answered a WebSocket ping.
+    pub(super) fn ponged(&self, id: SessionId, payload: &[u8]) {
+        let Ok(number) = payload.try_into().map(u64::from_be_bytes) else { return };
+        let watch = self.0.watches.lock().by_session.get(&id).cloned();
+        let Some(watch) = watch else { return };
+        // A number that was never sent would prove what is yet to come.
+        let is_known = number <= watch.pings.lock().last;
+        if is_known {
+            watch.pong(number);
+        }
+    }
+
+    /// A subscription is over; `keeps_place` unless the user left the channel.
+    pub(super) fn ended(&self, id: SessionId, link: &Arc<Link>, keeps_place: bool) {
+        let mut watches = self.0.watches.lock();
+        let Some(watch) = watches.by_session.get(&id).cloned() else { return };
+        let mut held = watch.held.lock();
+        let Some(at) = held.iter().position(|held| Arc::ptr_eq(&held.link, link)) else { return };
+        let gone = held.swap_remove(at);
+        // While what it missed is being sent, the one who does that forgets it.
+        if held.is_empty() && watch.gate.try_lock().is_ok_and(|gate| !gate.is_running) {
+            watches.by_session.remove(&id);
+        }
+        drop(held);
+        if let Some(others) = watches.by_seat.get_mut(&gone.seat) {
+            others.retain(|other| other.id != id);
+            if others.is_empty() {
+                watches.by_seat.remove(&gone.seat);
+            }
+        }
+        drop(watches);
+        if keeps_place && !gone.is_taken {
+            let place = watch.place(&gone);
+            let places = self.0.places.get_with(gone.seat.clone(), Arc::default);
+            let mut kept = places.lock();
+            if kept.len() < PLACES_MAX {
+                kept.push(place);
+            }
+            drop(kept);
+            // Anew, so that it is kept from now on.
+            self.0.places.insert(gone.seat, places);
+        }
+    }
+
+    /// Forgets a socket without subscriptions.
+    fn forget_idle(&self, watch: &Watch) {
+        let mut watches = self.0.watches.lock();
+        if watch.held.lock().is_empty() {
+            watches.by_session.remove(&watch.id);
+        }
+    }
+
+    /// The place of a lost socket of the same seat. Of several, all go on from the earliest, as nobody knows
+    /// which of them came back.
+    fn take_place(&self, seat: &Seat) -> Option<u64> {
+        let places = self.0.places.get(seat)?;
+        let mut kept = places.lock();
+        let earliest = kept.iter().copied().min()?;
+        let latest = kept.iter().enumerate().max_by_key(|(_, place)| **place)?.0;
+        kept.swap_remove(latest);
+        let is_empty = kept.is_empty();
+        drop(kept);
+        if is_empty {
+            self.0.places.invalidate(seat);
+        }
+        Some(earliest)
+    }
+
+    fn older(&self, seat: &Seat, than: SessionId) -> Vec<Arc<Watch>> {
+        let watches = self.0.watches.lock();
+        let all = watches.by_seat.get(seat).map(Vec::as_slice).unwrap_or_default();
+        all.iter().filter(|watch| watch.id != than).cloned().collect()
+    }
+
+    /// From which place each subscription goes on; `None`: it missed nothing.
+    async fn places(&self, watch: &Watch, batch: &[Waiting]) -> Vec<Option<u64>> {
+        let mut older: HashMap<SessionId, Arc<Watch>> = HashMap::new();
+        for waiting in batch {
+            older.extend(self.older(&waiting.seat, watch.id).into_iter().map(|w| (w.id, w)));
+        }
+        let alive = join_all(older.values().map(|watch| watch.is_alive())).await;
+        let lost: Vec<&Arc<Watch>> =
+            older.values().zip(alive).filter(|(_, alive)| !alive).map(|(watch, _)| watch).collect();
+        let places = batch.iter().map(|waiting| {
+            let mut place = self.take_place(&waiting.seat);
+            for watch in &lost {
+                let mut held = watch.held.lock();
+                for held in held.iter_mut().filter(|held| held.seat == waiting.seat) {
+                    held.is_taken = true;
+                    let theirs = watch.place(held);
+                    place = Some(place.map_or(theirs, |place| place.min(theirs)));
+                }
+            }
+            place
+        });
+        let places = places.collect();
+        for watch in lost {
+            let last = Some(frames::close(4201, "Pong reply not received in time"));
+            let close = Close { reason: CloseReason::Named("lost, and replaced"), last };
+            watch.hub.close(watch.id, close).await;
+        }
+        places
+    }
+
+    /// Sends what each subscription missed, and says how far each channel's log was read.
+    async fn send_missed(
+        &self,
+        watch: &Watch,
+        batch: &[Waiting],
+        places: &[Option<u64>],
+    ) -> Vec<(Topic, u64)> {
+        let mut after = Vec::new();
+        let mut missed: Vec<Missed<'_>> = Vec::new();
+        for (waiting, place) in batch.iter().zip(places) {
+            if let (Some(place), Some(room)) = (*place, waiting.lease.link().room()) {
+                missed.push(Missed { waiting, room, place });
+            }
+        }
+        // As a rule all are of one user.
+        while let Some(actor) = missed.first().map(|first| first.waiting.actor.clone()) {
+            let (of_one, others) =
+                missed.into_iter().partition(|missed| missed.waiting.actor == actor);
+            missed = others;
+            after.extend(self.send_to(watch, &actor, of_one).await);
+        }
+        after
+    }
+
+    async fn send_to(
+        &self,
+        watch: &Watch,
+        actor: &Actor,
+        missed: Vec<Missed<'_>>,
+    ) -> Vec<(Topic, u64)> {
+        let rooms: Vec<RoomId> = missed.iter().map(|missed| missed.room.clone()).collect();
+        let from = missed.iter().map(|missed| missed.place).min().unwrap_or(0);
+        let most = self.0.rules.events_max;
+        let chat = &self.0.threads.0.parts.chat;
+        let page = match chat.events_of(actor, &rooms, from, most.saturating_add(1)).await {
+            Ok(page) if !page.gap && !page.more && page.events.len() <= most as usize => page,
+            Ok(_) => return self.tell_to_resync(watch, actor, &missed).await,
+            Err(error) => {
+                tracing::warn!(%error, "what a socket missed could not be read");
+                return self.tell_to_resync(watch, actor, &missed).await;
+            }
+        };
+        let mut heads: HashMap<Topic, u64> = HashMap::new();
+        let mut burst = 0;
+        for event in &page.events {
+            for missed in missed.iter().filter(|missed| missed.is_in(event)) {
+                let link = missed.waiting.lease.link();
+                heads.insert(link.topic.clone(), event.seq);
+                let subject = Subject::Event(event);
+                let frame = self.0.threads.frame(link, event.fact.name(), subject, (None, &[]));
+                let Some(frame) = frame.filter(|_| event.pos > missed.place) else { continue };
+                burst += frame.stream().len();
+                if burst > BURST_BYTES {
+                    burst = 0;
+                    watch.hub.drained(watch.id).await;
+                }
+                watch.hub.send(watch.id, frame, Class::Durable).await;
+            }
+        }
+        heads.into_iter().collect()
+    }
+
+    /// More was missed than is told: the client reads the rooms anew.
+    async fn tell_to_resync(
+        &self,
+        watch: &Watch,
+        actor: &Actor,
+        missed: &[Missed<'_>],
+    ) -> Vec<(Topic, u64)> {
+        let threads = &self.0.threads;
+        for missed in missed {
+            let Ok(view) = threads.0.parts.chat.room(actor, &missed.room).await else { continue };
+            let subject = Subject::Room(&view.room);
+            let link = missed.waiting.lease.link();
+            if let Some(frame) = threads.frame(link, "room.resync", subject, (None, &[])) {
+                watch.hub.send(watch.id, frame, Class::Durable).await;
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Sends what the subscriptions of a socket missed, as they come, and resumes the socket when none is left.
+async fn run(replays: Replays, watch: Arc<Watch>) {
+    let mut after = Vec::new();
+    loop {
+        let batch = std::mem::take(&mut watch.gate.lock().await.waiting);
+        if !batch.is_empty() {
+            let places = replays.places(&watch, &batch).await;
+            after.extend(replays.send_missed(&watch, &batch, &places).await);
+            continue;
+        }
+        let mut gate = watch.gate.lock().await;
+        if gate.waiting.is_empty() && gate.entering == 0 {
+            watch.hub.resume(watch.id, PUSHER, std::mem::take(&mut after)).await;
+            gate.is_running = false;
+            replays.forget_idle(&watch);
+            drop(gate);
+            // From here on its answers count.
+            watch.ping().await;
+            return;
+        }
+        drop(gate);
+        // One is between its hold and its subscription, on another task.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Asks sockets to which something was said whether it arrived.
+async fn prove(replays: std::sync::Weak<Inner>) {
+    let mut ticks = tokio::time::interval(PROOF_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = replays.upgrade() else { return };
+        let watches: Vec<Arc<Watch>> = inner.watches.lock().by_session.values().cloned().collect();
+        for watch in watches {
+            if watch.needs_proof() {
+                watch.ping().await;
+            }
+        }
+    }
+}
