@@ -16,6 +16,7 @@ mod members;
 mod messages;
 mod migrate;
 mod open_rooms;
+mod outbox;
 mod readers;
 mod rooms;
 mod rows;

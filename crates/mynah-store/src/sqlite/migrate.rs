@@ -20,6 +20,7 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/sqlite/0002_open_rooms.sql"),
     },
     Migration { name: "0003_apps", sql: include_str!("../../migrations/sqlite/0003_apps.sql") },
+    Migration { name: "0004_outbox", sql: include_str!("../../migrations/sqlite/0004_outbox.sql") },
 ];
 
 /// Newest schema version this binary knows.

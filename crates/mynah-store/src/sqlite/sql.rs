@@ -58,6 +58,17 @@ macro_rules! member {
     };
 }
 
+/// Columns of a delivery; see `outbox::delivery`.
+macro_rules! delivery {
+    ($rest:literal) => {
+        concat!(
+            "SELECT d.id, e.app, e.url, e.rule, d.order_key, d.event, d.created_at, d.queued_at, \
+             d.attempts, d.next_at, d.died_at, d.last_error ",
+            $rest
+        )
+    };
+}
+
 macro_rules! statements {
     ($($name:ident = $sql:expr;)+) => {
         $(pub(super) const $name: &str = $sql;)+
@@ -283,6 +294,76 @@ statements! {
     APP_KEYS_DROP = "DELETE FROM app_keys WHERE app_id = ?1";
     APP_KEY_INSERT = "INSERT INTO app_keys (app_id, nth, key, secret, created_at, expires_at) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    OUTBOX_APP = "INSERT INTO outbox_apps (ext_id) VALUES (?1) \
+                  ON CONFLICT (ext_id) DO UPDATE SET ext_id = excluded.ext_id RETURNING id";
+    OUTBOX_APP_BY_ID = "SELECT id FROM outbox_apps WHERE ext_id = ?1";
+    OUTBOX_SIZE = "SELECT pending, pending_bytes, dead, dead_bytes FROM outbox_apps WHERE id = ?1";
+    OUTBOX_COUNTS = "SELECT id, ext_id, pending, dead FROM outbox_apps \
+                     WHERE id > ?1 ORDER BY id LIMIT ?2";
+    OUTBOX_ENDPOINT = "INSERT INTO outbox_endpoints (app, url, rule) VALUES (?1, ?2, ?3) \
+                       ON CONFLICT (app, url, rule) DO UPDATE SET app = excluded.app RETURNING id";
+    OUTBOX_ENDPOINT_BY_ID = "SELECT id FROM outbox_endpoints \
+                             WHERE app = ?1 AND url = ?2 AND rule = ?3";
+    OUTBOX_WAITING = "SELECT e.app, e.url, e.rule, (SELECT min(d.next_at) FROM outbox_deliveries d \
+                      WHERE d.endpoint_id = e.id AND d.died_at IS NULL) AS first_at \
+                      FROM outbox_endpoints e WHERE (e.app, e.url, e.rule) > (?1, ?2, ?3) \
+                      AND first_at IS NOT NULL ORDER BY e.app, e.url, e.rule LIMIT ?4";
+    OUTBOX_ADD = "INSERT INTO outbox_deliveries (app_id, endpoint_id, order_key, bytes, created_at, \
+                  queued_at, next_at, event) VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)";
+    OUTBOX_DUE = delivery!(
+        "FROM outbox_deliveries d CROSS JOIN outbox_endpoints e ON e.id = d.endpoint_id \
+         WHERE d.endpoint_id = ?1 AND d.died_at IS NULL AND d.next_at <= ?2 \
+         ORDER BY d.next_at, d.id LIMIT ?3"
+    );
+    OUTBOX_LEASE = "UPDATE outbox_deliveries SET next_at = ?2 WHERE id = ?1";
+    OUTBOX_NEXT = "SELECT id, next_at FROM outbox_deliveries \
+                   WHERE endpoint_id = ?1 AND died_at IS NULL ORDER BY next_at, id LIMIT ?2";
+    OUTBOX_REMOVE = "DELETE FROM outbox_deliveries WHERE id = ?1";
+    OUTBOX_RELEASE = "UPDATE outbox_deliveries SET next_at = ?2 WHERE id = ?1 AND died_at IS NULL";
+    OUTBOX_RETRY = "UPDATE outbox_deliveries SET next_at = ?2, attempts = attempts + 1, \
+                    last_error = ?3 WHERE id = ?1 AND died_at IS NULL";
+    OUTBOX_BURY = "UPDATE outbox_deliveries SET died_at = ?2, attempts = attempts + 1, \
+                   last_error = ?3 WHERE id = ?1 AND died_at IS NULL RETURNING app_id";
+    OUTBOX_DISPLACE = "UPDATE outbox_deliveries SET died_at = ?2, last_error = ?3 \
+                       WHERE id = (SELECT id FROM outbox_deliveries \
+                       WHERE app_id = ?1 AND died_at IS NULL ORDER BY id LIMIT 1)";
+    OUTBOX_GIVE_UP = "UPDATE outbox_deliveries SET died_at = ?3, last_error = ?4 \
+                      WHERE id IN (SELECT id FROM outbox_deliveries WHERE endpoint_id = ?1 \
+                      AND died_at IS NULL AND queued_at < ?2 ORDER BY queued_at LIMIT ?5)";
+    OUTBOX_FORGET_OLDEST = "DELETE FROM outbox_deliveries WHERE id = \
+                            (SELECT id FROM outbox_deliveries WHERE app_id = ?1 \
+                            AND died_at IS NOT NULL ORDER BY id LIMIT 1)";
+    OUTBOX_DEAD = delivery!(
+        "FROM outbox_deliveries d CROSS JOIN outbox_endpoints e ON e.id = d.endpoint_id \
+         WHERE d.died_at IS NOT NULL AND d.id > ?1 ORDER BY d.id LIMIT ?2"
+    );
+    OUTBOX_DEAD_OF = delivery!(
+        "FROM outbox_apps a CROSS JOIN outbox_deliveries d ON d.app_id = a.id \
+         CROSS JOIN outbox_endpoints e ON e.id = d.endpoint_id \
+         WHERE a.ext_id = ?3 AND d.died_at IS NOT NULL AND d.id > ?1 ORDER BY d.id LIMIT ?2"
+    );
+    OUTBOX_REVIVE_ONE = "UPDATE outbox_deliveries SET died_at = NULL, next_at = ?1, queued_at = ?1, \
+                         attempts = 0 WHERE id = ?2 AND died_at IS NOT NULL";
+    OUTBOX_REVIVE_OF = "UPDATE outbox_deliveries SET died_at = NULL, next_at = ?1, queued_at = ?1, \
+                        attempts = 0 WHERE id IN (SELECT id FROM outbox_deliveries \
+                        WHERE app_id = ?2 AND died_at IS NOT NULL ORDER BY id LIMIT ?3)";
+    OUTBOX_REVIVE = "UPDATE outbox_deliveries SET died_at = NULL, next_at = ?1, queued_at = ?1, \
+                     attempts = 0 WHERE id IN (SELECT id FROM outbox_deliveries \
+                     WHERE died_at IS NOT NULL AND id > 0 ORDER BY id LIMIT ?2)";
+    OUTBOX_DISCARD_ONE = "DELETE FROM outbox_deliveries WHERE id = ?1 AND died_at IS NOT NULL";
+    OUTBOX_DISCARD_OF = "DELETE FROM outbox_deliveries WHERE id IN (SELECT id \
+                         FROM outbox_deliveries WHERE app_id = ?1 AND died_at IS NOT NULL \
+                         ORDER BY id LIMIT ?2)";
+    OUTBOX_DISCARD = "DELETE FROM outbox_deliveries WHERE id IN (SELECT id \
+                      FROM outbox_deliveries WHERE died_at IS NOT NULL AND id > 0 \
+                      ORDER BY id LIMIT ?1)";
+    OUTBOX_PRUNE = "DELETE FROM outbox_deliveries WHERE id IN (SELECT id FROM outbox_deliveries \
+                    WHERE died_at IS NOT NULL AND died_at < ?1 ORDER BY died_at LIMIT ?2)";
+    OUTBOX_PRUNE_ENDPOINTS = "DELETE FROM outbox_endpoints WHERE id IN (SELECT e.id \
+                              FROM outbox_endpoints e WHERE e.id > 0 AND NOT EXISTS (SELECT 1 \
+                              FROM outbox_deliveries d WHERE d.endpoint_id = e.id) LIMIT ?1)";
+    OUTBOX_PRUNE_APPS = "DELETE FROM outbox_apps WHERE id IN (SELECT id FROM outbox_apps \
+                         WHERE id > 0 AND pending = 0 AND dead = 0 LIMIT ?1)";
 
     MIGRATION = "SELECT checksum FROM migrations WHERE version = ?1";
     MIGRATION_INSERT = "INSERT INTO migrations (version, name, checksum, applied_at) \
