@@ -10,7 +10,9 @@
 mod channels;
 mod chat;
 mod happening;
+mod policy;
 
 pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels, Traffic};
 pub use chat::{ChatChannels, Claim, Ending, Fate, SessionRef, SubscribeRefused};
 pub use happening::{Happening, Observer};
+pub use policy::{ChannelPolicy, NoAccess, NotGranted};

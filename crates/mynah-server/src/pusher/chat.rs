@@ -1,6 +1,8 @@
 //! Channels that belong to the chat: what a room, typing, receipts and presence are to Pusher clients.
 //! This first version has none: every channel is a plain one.
 
+pub mod names;
+
 use std::sync::Arc;
 
 use mynah_domain::app::App;
