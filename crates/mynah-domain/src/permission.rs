@@ -51,11 +51,13 @@ pub enum Operation {
     UpdateRoom,
     /// Remove the room.
     DeleteRoom,
+    /// Hear a conversation as it goes on: its members, and the tenant's staff, who may be called in.
+    WatchThread,
 }
 
 impl Operation {
     /// All operations, for tests that walk the whole table.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::ViewRoom,
         Self::ReadHistory,
         Self::SendMessage,
@@ -71,6 +73,7 @@ impl Operation {
         Self::ChangeRole,
         Self::UpdateRoom,
         Self::DeleteRoom,
+        Self::WatchThread,
     ];
 }
 
@@ -113,6 +116,10 @@ pub struct Access<'a> {
     pub target: Option<&'a Membership>,
 }
 
+/// From which tenant-wide rank on somebody is staff: looks after the tenant's notices and tickets, and may
+/// be called into conversations.
+pub const STAFF: Role = Role::Moderator;
+
 /// What the table asks for one operation.
 struct Rule {
     /// Lowest room role; `None`: membership is not needed.
@@ -132,7 +139,9 @@ const fn rule_of(operation: Operation) -> Rule {
     use Operation as O;
     match operation {
         O::ViewRoom | O::JoinRoom => rule(None, Role::Guest, true),
-        O::ReadHistory | O::MoveReadCursor => rule(Some(Role::Readonly), Role::Readonly, true),
+        O::ReadHistory | O::MoveReadCursor | O::WatchThread => {
+            rule(Some(Role::Readonly), Role::Readonly, true)
+        }
         O::SendMessage | O::ShowTyping => rule(Some(Role::Guest), Role::Guest, true),
         // Nobody puts words into another's mouth, whatever the rank.
         O::EditMessage => rule(Some(Role::Guest), Role::Nobody, true),
@@ -154,6 +163,9 @@ pub fn authorise(actor: &Actor, operation: Operation, access: &Access<'_>) -> Re
     let room = access.room;
     if room.tenant != actor.tenant || room.deleted_at.is_some() {
         return Err(Denied::Hidden);
+    }
+    if operation == Operation::WatchThread && actor.role >= STAFF {
+        return Ok(());
     }
     let tenant_admin = actor.role >= Role::Admin && room.kind != RoomKind::Direct;
     let state = access.membership.map(|m| m.state);
@@ -208,6 +220,7 @@ const fn operation_suits_outsider(operation: Operation) -> bool {
         | O::BanMember
         | O::ChangeRole
         | O::UpdateRoom
+        | O::WatchThread
         | O::DeleteRoom => true,
         O::SendMessage | O::EditMessage | O::MoveReadCursor | O::ShowTyping | O::LeaveRoom => false,
     }
@@ -287,8 +300,14 @@ mod tests {
     fn each_room_role_may_do_exactly_its_part() {
         use Operation as O;
         let room = room(RoomKind::Group, Visibility::Private);
-        let readonly =
-            vec![O::ViewRoom, O::ReadHistory, O::MoveReadCursor, O::JoinRoom, O::LeaveRoom];
+        let readonly = vec![
+            O::ViewRoom,
+            O::ReadHistory,
+            O::MoveReadCursor,
+            O::WatchThread,
+            O::JoinRoom,
+            O::LeaveRoom,
+        ];
         let guest = [O::SendMessage, O::ShowTyping, O::EditMessage, O::DeleteMessage];
         let steps: [(Role, &[Operation]); 6] = [
             (Role::Readonly, &[]),
@@ -380,6 +399,21 @@ mod tests {
             let got = authorise(&actor(Role::Member), Operation::KickMember, &access);
             assert_eq!(got, expected, "{rank:?}");
         }
+    }
+
+    #[test]
+    fn staff_may_be_called_into_conversations_of_its_own_tenant() {
+        let room = room(RoomKind::Direct, Visibility::Private);
+        let access = Access { room: &room, membership: None, author: None, target: None };
+        for role in [Role::Guest, Role::Member, Role::Moderator, Role::Owner] {
+            let got = authorise(&actor(role), Operation::WatchThread, &access);
+            assert_eq!(got.is_ok(), role >= STAFF, "{role:?} {got:?}");
+            let read = authorise(&actor(role), Operation::ReadHistory, &access);
+            assert_eq!(read, Err(Denied::Hidden), "its past is not theirs: {role:?}");
+        }
+        let elsewhere = Actor { tenant: TenantId::trusted("other"), ..actor(Role::Owner) };
+        let got = authorise(&elsewhere, Operation::WatchThread, &access);
+        assert_eq!(got, Err(Denied::Hidden));
     }
 
     #[test]

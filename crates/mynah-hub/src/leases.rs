@@ -81,6 +81,11 @@ impl<K: Hash + Eq + Clone> Leases<K> {
         self.held.contains_key(key)
     }
 
+    /// The keys that are present, their graces included, in no order.
+    pub fn present(&self) -> impl Iterator<Item = &K> {
+        self.held.keys()
+    }
+
     /// How many keys are present.
     pub fn len(&self) -> usize {
         self.held.len()

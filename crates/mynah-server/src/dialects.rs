@@ -22,6 +22,9 @@ const NUMBER_REST: Duration = Duration::from_mins(1);
 /// From here on dialects are given to no vocabulary: one for each wire, for what is no chat.
 pub const RESERVED_DIALECTS_FROM: usize = Dialect::COUNT - Wire::ALL.len();
 
+/// The dialect of all Pusher sockets.
+pub const PUSHER: Dialect = Dialect((Dialect::COUNT - 1) as u8);
+
 /// One dialect.
 #[derive(Debug)]
 struct Spoken {

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::dialects::Dialects;
 use crate::live::Live;
+use crate::relay::Relay;
 use crate::topics;
 use crate::vocabulary::field::Subject;
 
@@ -44,6 +45,8 @@ pub struct Dispatcher {
     pub live: Live,
     /// Counts the events whose delivery has begun.
     pub dispatched: Arc<AtomicU64>,
+    /// Told of every event before the hub is.
+    pub relay: Option<Arc<dyn Relay>>,
     /// Learns how far delivery is.
     pub head: watch::Sender<u64>,
 }
@@ -68,6 +71,9 @@ impl Dispatcher {
     async fn deliver(&self, event: Arc<Event>) {
         // Before the hub hears of it: see where connections subscribe.
         self.dispatched.fetch_add(1, Ordering::AcqRel);
+        if let Some(relay) = &self.relay {
+            relay.event(&event).await;
+        }
         match &event.stream {
             Stream::Room(room) => {
                 let topic = topics::room(room);

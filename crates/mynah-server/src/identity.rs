@@ -210,6 +210,29 @@ impl Identity {
         self.users.invalidate(&(tenant.clone(), user.clone()));
     }
 
+    /// A user whom somebody else vouches for: profile and role, `None` if there is no such user.
+    ///
+    /// # Errors
+    /// [`IdentityError::Unavailable`].
+    pub async fn user(
+        &self,
+        tenant: &TenantId,
+        id: &UserId,
+    ) -> Result<Option<(Arc<Profile>, Role)>, IdentityError> {
+        let key = (tenant.clone(), id.clone());
+        if let Some(known) = self.users.get(&key) {
+            return Ok(Some((known.profile, known.role)));
+        }
+        match self.accounts.user(tenant, id).await {
+            Ok(user) => {
+                let known = self.remember(&user);
+                Ok(Some((known.profile, known.role)))
+            }
+            Err(AccountError::MissingUser) => Ok(None),
+            Err(error) => Err(unavailable(&error)),
+        }
+    }
+
     fn read(&self, token: &str) -> Result<Bearer, IdentityError> {
         use jsonwebtoken::errors::ErrorKind;
         if token.is_empty() {

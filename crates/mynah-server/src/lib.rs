@@ -31,6 +31,7 @@ pub mod passwords;
 pub mod pusher;
 pub mod rate;
 pub mod recovery;
+pub mod relay;
 pub mod secrets;
 pub mod serve;
 pub mod socket_io;

@@ -25,6 +25,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use crate::dialects::Dialects;
+use crate::relay::Relay;
 use crate::topics;
 use crate::vocabulary::field::Subject;
 
@@ -80,6 +81,7 @@ struct Inner {
     dialects: Arc<Dialects>,
     chat: Chat,
     clock: Arc<dyn Clock>,
+    relay: Option<Arc<dyn Relay>>,
     start: Instant,
 }
 
@@ -89,7 +91,13 @@ pub struct Live(Arc<Inner>);
 
 impl Live {
     /// Starts with nobody there, and the tasks that let state fade and announce who came and went.
-    pub fn start(hub: Hub, dialects: Arc<Dialects>, chat: Chat, clock: Arc<dyn Clock>) -> Self {
+    pub fn start(
+        hub: Hub,
+        dialects: Arc<Dialects>,
+        chat: Chat,
+        clock: Arc<dyn Clock>,
+        relay: Option<Arc<dyn Relay>>,
+    ) -> Self {
         let state = Mutex::new(State {
             online: Leases::new(0, OFFLINE_GRACE_MS, USERS_MAX),
             typing: SoftState::new(0, TYPING_TTL_MS, TYPING_REFRESH_MIN_MS, TYPING_MAX),
@@ -109,6 +117,7 @@ impl Live {
             dialects,
             chat,
             clock,
+            relay,
             start: Instant::now(),
         }));
         tokio::spawn(fade(live.clone()));
@@ -176,6 +185,9 @@ impl Live {
         room: &RoomId,
         is_typing: bool,
     ) {
+        if let Some(relay) = &self.0.relay {
+            relay.typing(except, room, who, is_typing).await;
+        }
         let key = fingerprint(&("typing", room, &who.id));
         let (who, id) = (Arc::clone(who), room.clone());
         self.publish(topics::room(room), "typing", (key, except), move |dialects, dialect, at| {
@@ -201,6 +213,9 @@ impl Live {
         if !cursor.moved {
             return;
         }
+        if let Some(relay) = &self.0.relay {
+            relay.read_moved(cursor).await;
+        }
         let key = fingerprint(&("read", &cursor.room, &cursor.user));
         let (room, user) = (&cursor.room, &cursor.user);
         let topics = if self.has_at_most(ANNOUNCED_ROOM_MEMBERS_MAX, room, user).await {
@@ -225,6 +240,13 @@ impl Live {
         let status = if online { PresenceStatus::Online } else { PresenceStatus::Offline };
         let last_seen = if online { None } else { self.0.last_seen.get(&person) };
         Presence { user: user.clone(), status, last_seen }
+    }
+
+    /// Users of a tenant who are there now, at most `users_max`.
+    pub fn online(&self, tenant: &TenantId, users_max: usize) -> Vec<UserId> {
+        let state = self.0.state.lock();
+        let of_tenant = state.online.present().filter(|(theirs, _)| theirs == tenant);
+        of_tenant.map(|(_, user)| user.clone()).take(users_max).collect()
     }
 
     /// A connection of a user began; `rooms` are the user's, if they are at hand.
@@ -264,6 +286,9 @@ impl Live {
         let presence = self.presence(&actor.tenant, &actor.user);
         if presence.status != status {
             return;
+        }
+        if let Some(relay) = &self.0.relay {
+            relay.presence(&actor, &presence).await;
         }
         let presence = Arc::new(presence);
         let key = fingerprint(&("presence", &actor.user));

@@ -10,9 +10,19 @@
 mod channels;
 mod chat;
 mod happening;
+mod names;
 mod policy;
 
 pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels, Traffic};
-pub use chat::{ChatChannels, Claim, Ending, Fate, SessionRef, SubscribeRefused};
+pub use chat::{
+    ChatChannels, ChatParts, Claim, Ending, Fate, ReplayRules, SessionRef, SubscribeRefused,
+    ThreadParts, Threads, user_info,
+};
 pub use happening::{Happening, Observer};
+pub use names::{ChatChannel, pairs, peers};
 pub use policy::{ChannelPolicy, NoAccess, NotGranted};
+
+/// The hub's topic of a channel.
+pub(crate) fn topic(app: &mynah_domain::AppId, channel: &str) -> mynah_hub::Topic {
+    mynah_hub::Topic::new(format!("p:{app}:{channel}"))
+}

@@ -76,7 +76,7 @@ impl World {
         let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
         let sockets = Sockets::new(hub.clone(), Arc::clone(&dialects));
         House {
-            live: Live::start(hub, dialects, chat.clone(), Arc::clone(&self.clock) as _),
+            live: Live::start(hub, dialects, chat.clone(), Arc::clone(&self.clock) as _, None),
             sockets,
             chat,
             identity: Arc::new(self.identity(accounts.clone(), false)),

@@ -153,7 +153,8 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let chat = chat(config, &store, &clock, &ids);
     let hasher = hasher(config)?;
     let accounts = accounts(config, &hasher, &store, &clock, &ids);
-    let live = Live::start(hub.clone(), Arc::clone(&dialects), chat.clone(), Arc::clone(&clock));
+    let live =
+        Live::start(hub.clone(), Arc::clone(&dialects), chat.clone(), Arc::clone(&clock), None);
     let (head_sender, head) = watch::channel(0);
     let dispatched = Arc::default();
     let dispatcher = Dispatcher {
@@ -161,6 +162,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         dispatched: Arc::clone(&dispatched),
         dialects: Arc::clone(&dialects),
         live: live.clone(),
+        relay: None,
         head: head_sender.clone(),
     };
     tokio::spawn(dispatcher.run(commits));

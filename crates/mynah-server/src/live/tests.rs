@@ -55,7 +55,7 @@ impl House {
         let speaking = dialects.speak(native, "/", wire).unwrap();
         let dialect = speaking.dialect();
         let chat = world.house().chat;
-        let live = Live::start(hub.clone(), dialects, chat, Arc::clone(&world.clock) as _);
+        let live = Live::start(hub.clone(), dialects, chat, Arc::clone(&world.clock) as _, None);
         Self { world, hub, live, dialect, _speaking: speaking }
     }
 

@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use mynah_domain::account::{AccountError, Accounts};
-use mynah_domain::permission::Actor;
+use mynah_domain::permission::{Actor, STAFF};
 use mynah_domain::ports::StoreError;
 use mynah_domain::room::Role;
 use mynah_domain::{TenantId, UserId};
 use mynah_protocol::pusher::{ChannelKind, ChannelName};
 
-use super::chat::names::{ChatChannel, pairs, peers};
+use super::names::{ChatChannel, pairs, peers};
 
-/// From which rank on somebody is staff of the tenant: sees its notifications and tickets, and may be
-/// called into a thread.
-const STAFF: Role = Role::Moderator;
 /// Ways to read a thread key that are looked into; one that can be read in more names no thread.
 const PAIRS_MAX: usize = 8;
 
@@ -174,7 +171,7 @@ impl ChannelPolicy {
     }
 }
 
-fn is_staff(actor: &Actor) -> bool {
+pub(super) fn is_staff(actor: &Actor) -> bool {
     actor.role >= STAFF && actor.role != Role::Nobody
 }
 
