@@ -7,17 +7,20 @@ use md5::{Digest as _, Md5};
 use sha2::Sha256;
 
 use super::query::{as_typed, hex};
-use super::{Query, SocketId};
+use super::{ChannelName, Query, SocketId};
 
 /// Largest difference between a request's timestamp and the clock, in seconds.
 pub const TIMESTAMP_WINDOW_S: i64 = 600;
 
 /// Signature of a subscription to a private, encrypted or presence channel, over
 /// `SOCKET:CHANNEL` or `SOCKET:CHANNEL:CHANNEL_DATA`.
+///
+/// Of a [`ChannelName`] only: for "channel" `:user:` with the data `{"id":"7"}` this would be the
+/// signature of a sign-in.
 pub fn channel(
     secret: &str,
     socket_id: SocketId,
-    channel: &str,
+    channel: &ChannelName,
     channel_data: Option<&str>,
 ) -> String {
     to_hex(&of_channel(secret, socket_id, channel, channel_data).finalize().into_bytes())
@@ -64,7 +67,7 @@ impl<'a> Auth<'a> {
         &self,
         secret: &str,
         socket_id: SocketId,
-        channel: &str,
+        channel: &ChannelName,
         channel_data: Option<&str>,
     ) -> bool {
         is_signature(of_channel(secret, socket_id, channel, channel_data), self.signature)
@@ -126,17 +129,31 @@ pub fn request<'a>(
     join(method, path, pairs.into_iter().map(|(key, value)| (name(key), value)), true)
 }
 
-/// Checks who made a request: the parameters are there once, the version is 1.0, the key is
-/// `key`, the timestamp within [`TIMESTAMP_WINDOW_S`] of `now_s` (Unix time), the digest that of
-/// the body and the signature right.
+/// Checks who made a request: [`check_head`], then [`check_body`].
+///
+/// # Errors
+/// [`RequestRefused`].
+pub fn check_request(
+    request: &Request<'_>,
+    key: &str,
+    secret: &str,
+    now_s: i64,
+) -> Result<(), RequestRefused> {
+    check_head(request, key, secret, now_s)?;
+    check_body(request)
+}
+
+/// Checks who made a request by all but its body, so that a body need not be read before it is
+/// known whose it is: the parameters are there once, the version is 1.0, the key is `key`, the
+/// timestamp within [`TIMESTAMP_WINDOW_S`] of `now_s` (Unix time) and the signature right.
 ///
 /// Libraries differ in what they sign when a URL parser escapes something: decoded values (as
 /// documented), lists as one value (PHP), the path and query string as they were before (Node), or
 /// as they are sent. All are taken.
 ///
 /// # Errors
-/// [`RequestRefused`].
-pub fn check_request(
+/// [`RequestRefused`], any but [`RequestRefused::BodyMd5`].
+pub fn check_head(
     request: &Request<'_>,
     key: &str,
     secret: &str,
@@ -155,14 +172,15 @@ pub fn check_request(
         return Err(RequestRefused::Timestamp);
     }
     let signature = single(request.query, "auth_signature")?;
-    if !is_signed(request, secret, signature) {
-        return Err(RequestRefused::Signature);
-    }
-    check_body(request)
+    if is_signed(request, secret, signature) { Ok(()) } else { Err(RequestRefused::Signature) }
 }
 
-/// The body is covered by its digest, which the signature covers.
-fn check_body(request: &Request<'_>) -> Result<(), RequestRefused> {
+/// Checks the body, which is covered by its digest, which the signature covers.
+///
+/// # Errors
+/// [`RequestRefused::BodyMd5`], or [`RequestRefused::Missing`] if there is a body without a
+/// digest.
+pub fn check_body(request: &Request<'_>) -> Result<(), RequestRefused> {
     if request.body.is_empty() && request.query.get("body_md5").is_none() {
         return Ok(());
     }
@@ -226,15 +244,16 @@ fn single<'q>(query: &'q Query<'_>, key: &'static str) -> Result<&'q str, Reques
 fn of_channel(
     secret: &str,
     socket_id: SocketId,
-    channel: &str,
+    channel: &ChannelName,
     channel_data: Option<&str>,
 ) -> Hmac<Sha256> {
     let socket_id = socket_id.to_string();
     match channel_data {
-        Some(data) => {
-            mac(secret, &[socket_id.as_bytes(), b":", channel.as_bytes(), b":", data.as_bytes()])
-        }
-        None => mac(secret, &[socket_id.as_bytes(), b":", channel.as_bytes()]),
+        Some(data) => mac(
+            secret,
+            &[socket_id.as_bytes(), b":", channel.as_str().as_bytes(), b":", data.as_bytes()],
+        ),
+        None => mac(secret, &[socket_id.as_bytes(), b":", channel.as_str().as_bytes()]),
     }
 }
 

@@ -4,10 +4,10 @@ use mynah_protocol::pusher::http::{
     BodyError, EventLimits, Info, app_not_found, decode_batch, decode_event, error_body,
 };
 use mynah_protocol::pusher::signature::{
-    Auth, Request, RequestRefused, body_md5, check_request, of_request, request,
+    Auth, Request, RequestRefused, body_md5, channel, check_request, of_request, request,
 };
 use mynah_protocol::pusher::webhook::{WebhookEvent, envelope};
-use mynah_protocol::pusher::{ChannelNameError, Query, SocketId};
+use mynah_protocol::pusher::{ChannelName, ChannelNameError, Query, SocketId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -253,9 +253,10 @@ fn signatures_are_hexadecimal_and_whole() {
     assert_eq!(auth("a:b:c"), Some(Auth { key: "a", signature: "b:c" }));
     assert_eq!(auth("a"), None);
     let id = SocketId::new(1, 2);
-    let good = mynah_protocol::pusher::signature::channel(SECRET, id, "private-a", None);
+    let name = ChannelName::parse("private-a", 200).unwrap();
+    let good = channel(SECRET, id, &name, None);
     let is_good =
-        |signature: &str| Auth { key: KEY, signature }.signs_channel(SECRET, id, "private-a", None);
+        |signature: &str| Auth { key: KEY, signature }.signs_channel(SECRET, id, &name, None);
     assert!(is_good(&good) && is_good(&good.to_uppercase()));
     let cut = &good[..62];
     for bad in ["", cut, &good[..63], &format!("{good}0"), &format!("{cut}zz"), &format!("{cut}é")]
