@@ -13,6 +13,15 @@ mod engine_io_v3;
 #[path = "../../../../fuzz/checks/msgpack.rs"]
 mod msgpack;
 #[cfg(test)]
+#[path = "../../../../fuzz/checks/pusher_frame.rs"]
+mod pusher_frame;
+#[cfg(test)]
+#[path = "../../../../fuzz/checks/pusher_http.rs"]
+mod pusher_http;
+#[cfg(test)]
+#[path = "../../../../fuzz/checks/pusher_signature.rs"]
+mod pusher_signature;
+#[cfg(test)]
 #[path = "../../../../fuzz/checks/socket_io.rs"]
 mod socket_io;
 #[cfg(test)]
@@ -90,6 +99,21 @@ mod seeds {
     #[test]
     fn msgpack() {
         replay("msgpack", crate::msgpack::check);
+    }
+
+    #[test]
+    fn pusher_frame() {
+        replay("pusher_frame", crate::pusher_frame::check);
+    }
+
+    #[test]
+    fn pusher_http() {
+        replay("pusher_http", crate::pusher_http::check);
+    }
+
+    #[test]
+    fn pusher_signature() {
+        replay("pusher_signature", crate::pusher_signature::check);
     }
 
     #[test]

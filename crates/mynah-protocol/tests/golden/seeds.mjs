@@ -1,7 +1,8 @@
-// Writes the seeds of the fuzz targets that are small vectors of vectors.json.
+// Writes the seeds of the fuzz targets that are small vectors of vectors.json and pusher.json.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
 const vectors = JSON.parse(readFileSync(new URL("vectors.json", import.meta.url), "utf8"));
+const pusher = JSON.parse(readFileSync(new URL("pusher.json", import.meta.url), "utf8"));
 const BYTES_MAX = 400;
 
 const bytes = (value) =>
@@ -57,5 +58,21 @@ write(
   "websocket",
   vectors.socket_io.slice(0, 16).map(({ messages }) =>
     Buffer.concat([Buffer.of(1, 5), frame(0x81, Buffer.from(`4${messages[0]}`))]),
+  ),
+);
+write("pusher_frame", [
+  ...pusher.sent.map((text) => Buffer.from(text)),
+  ...pusher.channels.map(({ channel }) => Buffer.from(channel)),
+  ...pusher.channels.flatMap(({ channel_data }) => channel_data ? [Buffer.from(channel_data)] : []),
+  ...pusher.users.map(({ user_data }) => Buffer.from(user_data)),
+]);
+write(
+  "pusher_http",
+  pusher.requests.map(({ query, body }) => Buffer.from(body === "" ? query : body)),
+);
+write(
+  "pusher_signature",
+  pusher.requests.map(({ method, path, query, body }) =>
+    Buffer.from([method, path, query, body].join("\n")),
   ),
 );
