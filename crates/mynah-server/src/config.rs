@@ -141,6 +141,9 @@ pub struct AuthConfig {
     /// Key of access tokens, at least 32 bytes (`JWT_SECRET`, `JWT_ACCESS_SECRET`).
     #[serde(skip_serializing_if = "Hidden::is_empty")]
     pub jwt_secret: Hidden,
+    /// What seals the secrets in the store, at least 32 bytes; needed where apps are stored.
+    #[serde(skip_serializing_if = "Hidden::is_empty")]
+    pub encryption_key: Hidden,
     /// Life of access tokens, in seconds.
     pub access_ttl_s: u32,
     /// Life of refresh tokens, in seconds.
@@ -156,6 +159,7 @@ impl Default for AuthConfig {
     fn default() -> Self {
         Self {
             jwt_secret: Hidden::default(),
+            encryption_key: Hidden::default(),
             access_ttl_s: 900,
             refresh_ttl_s: 30 * 86_400,
             provision_unknown_users: false,

@@ -32,6 +32,10 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         config.auth.jwt_secret = secrets::kept_jwt_secret(&data_dir)
             .with_context(|| format!("cannot keep a secret in {}", data_dir.display()))?;
     }
+    if config.auth.encryption_key.is_empty() && config.env == Stage::Development {
+        config.auth.encryption_key = secrets::kept_encryption_key(&data_dir)
+            .with_context(|| format!("cannot keep a secret in {}", data_dir.display()))?;
+    }
     let public = listen(&config.server.host, config.server.port, "server.port (PORT)").await?;
     let admin = listen(&config.admin.host, config.admin.port, "admin.port").await?;
     let built = build(&config, &data_dir)?;

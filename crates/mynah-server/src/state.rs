@@ -6,6 +6,7 @@ use mynah_domain::account::Accounts;
 use mynah_domain::chat::Chat;
 use tokio::sync::watch;
 
+use crate::apps::Apps;
 use crate::health::Health;
 use crate::identity::Identity;
 use crate::live::Live;
@@ -18,6 +19,8 @@ use crate::sockets::Sockets;
 pub struct House {
     /// Rooms, messages, receipts, catch-up.
     pub chat: Chat,
+    /// What Pusher clients sign in to.
+    pub apps: Apps,
     /// Accounts and sign-ins.
     pub accounts: Accounts,
     /// Access tokens.

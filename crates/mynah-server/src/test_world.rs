@@ -10,6 +10,8 @@ use mynah_hub::{Hub, HubConfig};
 use mynah_testkit::{CountingIds, ManualClock, MemoryStore};
 use tokio::sync::watch;
 
+use crate::apps::Apps;
+use crate::config::{PusherConfig, Stage};
 use crate::dialects::Dialects;
 use crate::health::Health;
 use crate::identity::{Identity, IdentityRules, Secret};
@@ -75,8 +77,10 @@ impl World {
         let hub = Hub::new(HubConfig::default());
         let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
         let sockets = Sockets::new(hub.clone(), Arc::clone(&dialects));
+        let app = PusherConfig::default().development_app(Stage::Development);
         House {
             live: Live::start(hub, dialects, chat.clone(), Arc::clone(&self.clock) as _, None),
+            apps: Apps::configured(app, Arc::clone(&self.clock) as _),
             sockets,
             chat,
             identity: Arc::new(self.identity(accounts.clone(), false)),

@@ -11,14 +11,15 @@ use axum::Router;
 use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
 use mynah_domain::ports::{
-    AccountStore, Clock, CommitListener, IdSource, JournalStore, MessageStore, OpenRoomStore,
-    PasswordHasher, RoomStore,
+    AccountStore, AppStore, Clock, CommitListener, IdSource, JournalStore, MessageStore,
+    OpenRoomStore, PasswordHasher, RoomStore,
 };
 use mynah_hub::{Hub, HubConfig, Limits};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
 use crate::admin_ui::WithAdmin;
+use crate::apps::{Apps, SealedApps};
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -60,6 +61,7 @@ impl Built {
     /// The store cannot be read.
     pub async fn begin(&self) -> anyhow::Result<()> {
         let head = self.house.chat.head_pos().await?;
+        self.house.apps.check().await?;
         self.hub.start_pos(head).await;
         self.head.send_modify(|known| *known = head.max(*known));
         Ok(())
@@ -172,6 +174,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     gauges::watch_live(&metrics, &live);
     let traffic = gauges::watched_traffic(&metrics);
     let house = House {
+        apps: apps(config, &store, &clock)?,
         chat,
         identity: Arc::new(identity(config, &accounts, &clock)),
         accounts,
@@ -214,6 +217,16 @@ fn chat(
         ids: Arc::clone(ids),
     };
     Chat::new(ports, ChatLimits { content_chars_max: config.limits.content_chars_max })
+}
+
+fn apps(config: &Config, store: &Arc<SqliteStore>, clock: &Arc<dyn Clock>) -> anyhow::Result<Apps> {
+    let configured: Result<_, _> = config.pusher.configured_apps().into_iter().collect();
+    let configured = configured.map_err(|problem| anyhow::anyhow!("pusher.apps: {problem}"))?;
+    let fallback = config.pusher.development_app(config.env);
+    let store = Arc::clone(store) as Arc<dyn AppStore>;
+    let sealed = Arc::new(SealedApps::new(store, &config.auth.encryption_key));
+    let ttl = Duration::from_secs(config.pusher.app_cache_ttl_s);
+    Ok(Apps::new(configured, fallback, (sealed, ttl), Arc::clone(clock)))
 }
 
 fn identity(config: &Config, accounts: &Accounts, clock: &Arc<dyn Clock>) -> Identity {

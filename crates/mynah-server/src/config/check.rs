@@ -103,6 +103,10 @@ impl Config {
         } else if is_well_known(secret) {
             add("auth.jwt_secret", "is a well-known text: set JWT_SECRET to random bytes");
         }
+        let key = self.auth.encryption_key.expose();
+        if !key.is_empty() && (key.len() < SECRET_BYTES_MIN || is_well_known(key)) {
+            add("auth.encryption_key", "is too easy to guess: set it to at least 32 random bytes");
+        }
         for origin in &self.http.allowed_origins {
             if origin.starts_with("http://") && !origin.contains("localhost") {
                 add("http.allowed_origins", "has an http:// origin: pages must come over https");

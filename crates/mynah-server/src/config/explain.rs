@@ -15,7 +15,9 @@ fn one(error: &Error) -> String {
         None => String::new(),
     };
     let entry = error.path.join(".");
-    let is_secret = matches!(&*entry, "auth.jwt_secret" | "admin_ui.password_hash");
+    let is_secret =
+        matches!(&*entry, "auth.jwt_secret" | "auth.encryption_key" | "admin_ui.password_hash")
+            || entry.starts_with("pusher.apps");
     let problem = match &error.kind {
         Kind::UnknownField(name, known) => return unknown(&source, error, name, known),
         Kind::InvalidType(given, wanted) | Kind::InvalidValue(given, wanted) => {

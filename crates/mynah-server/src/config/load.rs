@@ -127,9 +127,10 @@ impl<P: Provider> Provider for Named<P> {
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 2] = ["http.allowed_origins", "http.trusted_proxies"];
-    const TEXTS: [&str; 5] = [
+    const TEXTS: [&str; 6] = [
         "admin_ui.password_hash",
         "admin_ui.username",
+        "auth.encryption_key",
         "auth.jwt_secret",
         "log.level",
         "server.data_dir",
