@@ -17,7 +17,7 @@ const START_MS = 20_000;
 
 // The suites register and send far more from one address than a person would; a server started with
 // `limits: true` keeps its usual rate limits.
-const ROOMY = { MYNAH_LIMITS__RATE: "off" };
+export const ROOMY = { MYNAH_LIMITS__RATE: "off" };
 // Clients that name no dialect are those of the camelCase backend.
 const USUAL = { MYNAH_SOCKETIO__DEFAULT_DIALECT: "camel" };
 
