@@ -410,3 +410,6 @@ fn with_user(data: &RawValue, user: &UserId) -> Option<String> {
     data.insert("userId".to_owned(), user.as_str().into());
     Some(serde_json::Value::Object(data).to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ const OUTBOUND: &[(&str, &[Group], bool)] = &[
     ("connection.error", &[Group::Error], false),
     ("room.opened", &[Group::Room, Group::RoomId], false),
     ("room.history", &[Group::RoomId, Group::History], false),
-    ("room.resync", &[Group::Room, Group::RoomId], false),
+    ("room.resync", &[Group::Room, Group::RoomId, Group::Thread], false),
     ("session.expiring", &[Group::Expiry], false),
     ("session.closed", &[Group::Ending], false),
 ];

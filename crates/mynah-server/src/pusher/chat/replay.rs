@@ -16,7 +16,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use moka::sync::Cache;
@@ -27,6 +27,7 @@ use mynah_hub::{Class, Close, CloseReason, Frame, Hub, SessionId, Topic};
 use mynah_protocol::websocket::{self, OpCode};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::threads::{Lease, Link, Threads};
 use crate::dialects::PUSHER;
@@ -339,6 +340,20 @@ impl Replays {
             self.0.places.invalidate(seat);
         }
         Some(earliest)
+    }
+
+    /// Number of the last question that a socket was asked.
+    #[cfg(test)]
+    pub(super) fn last_question(&self, id: SessionId) -> u64 {
+        let watch = self.0.watches.lock().by_session.get(&id).cloned();
+        watch.map_or(0, |watch| watch.pings.lock().sent.back().map_or(0, |ping| ping.number))
+    }
+
+    /// Whether what a socket missed is still being sent.
+    #[cfg(test)]
+    pub(super) fn is_busy(&self, id: SessionId) -> bool {
+        let watch = self.0.watches.lock().by_session.get(&id).cloned();
+        watch.is_some_and(|watch| watch.gate.try_lock().is_ok_and(|gate| gate.is_running))
     }
 
     fn older(&self, seat: &Seat, than: SessionId) -> Vec<Arc<Watch>> {
