@@ -234,9 +234,8 @@ async fn later() {
 
 fn read(json: &[u8]) -> (String, Value) {
     let frame: Value = serde_json::from_slice(json).unwrap();
-    let data = match &frame["data"] {
-        Value::String(text) => serde_json::from_str(text).unwrap(),
-        other => other.clone(),
-    };
+    let data = &frame["data"];
+    let data =
+        data.as_str().map_or_else(|| data.clone(), |text| serde_json::from_str(text).unwrap());
     (frame["event"].as_str().unwrap().to_owned(), data)
 }
