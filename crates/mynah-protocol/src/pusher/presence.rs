@@ -41,7 +41,7 @@ pub struct Member {
 /// The user of a socket.
 #[derive(Debug, Clone)]
 pub struct SignedInUser {
-    /// Never empty; a number is taken as it is written.
+    /// Never empty; must be a string, as pusher-js wants it.
     pub id: String,
     /// Any JSON but `null`.
     pub user_info: Option<Box<RawValue>>,
@@ -117,6 +117,9 @@ pub fn parse_channel_data(text: &str, limits: &MemberLimits) -> Result<Member, M
 /// [`MemberError`].
 pub fn parse_user_data(text: &str, limits: &MemberLimits) -> Result<SignedInUser, MemberError> {
     let data: UserData<'_> = object(text)?;
+    if data.id.is_some_and(|id| !id.get().starts_with('"')) {
+        return Err(MemberError::NoUser);
+    }
     Ok(SignedInUser {
         id: user_id(data.id, limits)?,
         user_info: user_info(data.user_info, limits)?,

@@ -302,8 +302,15 @@ fn users_have_an_id_and_watch_others() {
     let user = |text: &str| parse_user_data(text, &MemberLimits::default());
     let watching = user(r#"{"id":"7","user_info":{},"watchlist":["9","8",9]}"#).unwrap();
     assert_eq!((watching.id.as_str(), watching.watchlist), ("7", vec!["8".into(), "9".into()]));
-    assert_eq!(user(r#"{"id":7,"watchlist":null}"#).unwrap().id, "7");
-    for text in ["{}", r#"{"id":""}"#, r#"{"id":{}}"#, r#"{"user_id":"7"}"#] {
+    assert_eq!(user(r#"{"id":"7","watchlist":null}"#).unwrap().id, "7");
+    for text in [
+        "{}",
+        r#"{"id":7}"#,
+        r#"{"id":null}"#,
+        r#"{"id":""}"#,
+        r#"{"id":{}}"#,
+        r#"{"user_id":"7"}"#,
+    ] {
         assert_eq!(user(text).unwrap_err(), MemberError::NoUser, "{text}");
     }
     for watchlist in ["7", "\"7\"", "{}", "[null]", "[[]]", "[\"\"]"] {
