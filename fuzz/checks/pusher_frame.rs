@@ -1,11 +1,14 @@
 //! Frames of Pusher clients: no panic, limits kept, and what was read is written again alike.
 //! What frames carry as text (names, members, sign-ins, signatures) is read as well.
 
+use std::collections::BTreeMap;
+
 use mynah_protocol::pusher::presence::{MemberLimits, parse_channel_data, parse_user_data, roster};
 use mynah_protocol::pusher::signature::Auth;
 use mynah_protocol::pusher::{
     ChannelKind, ChannelName, ClientFrame, FrameLimits, SocketId, decode, encode,
 };
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 const LIMITS: FrameLimits =
@@ -102,8 +105,9 @@ fn check_member(text: &str) {
     let Ok(member) = parse_channel_data(text, &MEMBERS) else { return };
     assert!((1..=20).contains(&member.user_id.chars().count()));
     let listed = roster([(member.user_id.as_str(), member.user_info.as_deref())]);
-    let listed: Value = serde_json::from_str(&listed).expect("JSON");
-    assert_eq!(listed["ids"], json!([member.user_id]));
+    // Shallow: `user_info` may hold numbers that no program can represent.
+    let listed: BTreeMap<&str, &RawValue> = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(listed["ids"].get(), json!([member.user_id]).to_string());
     let mut out = Vec::new();
     encode::member_added("presence-a", &member.user_id, member.user_info.as_deref(), &mut out);
     let added: Value = serde_json::from_slice(&out).expect("JSON");
