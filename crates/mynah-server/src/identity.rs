@@ -9,6 +9,7 @@
 //! profile come from the store, never from a claim.
 
 mod claims;
+mod verifiers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,9 @@ use mynah_domain::room::{Profile, Role};
 use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
 
 use claims::{Bearer, Claims, OwnClaims};
+
+pub(crate) use verifiers::bearer;
+pub use verifiers::{AccessTokens, Verifier, Verifiers};
 
 /// Longest accepted token, in bytes; a request head has 16 KiB in all.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::error::{ApiError, InputError};
 use super::fields::{Form, Violation, read_form};
 use crate::bodies::{self, BodyError};
-use crate::identity::{Identified, IdentityError};
+use crate::identity::{Identified, IdentityError, bearer};
 use crate::rate::Bucket;
 use crate::state::House;
 
@@ -27,7 +27,17 @@ impl FromRequestParts<House> for Signed {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, house: &House) -> Result<Self, ApiError> {
-        let verified = match bearer(&parts.headers) {
+        Self::of(&parts.headers, house).await
+    }
+}
+
+impl Signed {
+    /// Who a request's headers say it is.
+    ///
+    /// # Errors
+    /// [`ApiError::Identity`].
+    pub(crate) async fn of(headers: &HeaderMap, house: &House) -> Result<Self, ApiError> {
+        let verified = match bearer(headers) {
             Some(token) => house.identity.verify(token).await,
             None => Err(IdentityError::Missing),
         };
@@ -38,7 +48,8 @@ impl FromRequestParts<House> for Signed {
     }
 }
 
-fn word(error: IdentityError) -> &'static str {
+/// Label of the metric of refused tokens.
+pub(crate) fn word(error: IdentityError) -> &'static str {
     match error {
         IdentityError::Missing => "missing",
         IdentityError::Malformed => "malformed",
@@ -48,11 +59,6 @@ fn word(error: IdentityError) -> &'static str {
         IdentityError::UnknownUser => "unknown_user",
         IdentityError::Unavailable => "unavailable",
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// A JSON body, read as a form.
@@ -149,10 +155,10 @@ impl ClientAddress {
     }
 }
 
-impl FromRequestParts<House> for ClientAddress {
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _house: &House) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         Ok(parts.extensions.get::<Self>().copied().unwrap_or(Self(None)))
     }
 }
