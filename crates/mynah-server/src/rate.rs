@@ -34,11 +34,13 @@ pub enum Bucket {
     Change,
     /// New connections per address.
     Connect,
+    /// Refused subscriptions per user, or address of who is nobody; those beyond are answered late.
+    Subscribe,
 }
 
 impl Bucket {
     /// All buckets.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LoginAccount,
         Self::LoginAddress,
         Self::Register,
@@ -48,6 +50,7 @@ impl Bucket {
         Self::Join,
         Self::Change,
         Self::Connect,
+        Self::Subscribe,
     ];
 
     /// Name in the `RateLimit-Policy` header, and of the metric's label.
@@ -62,6 +65,7 @@ impl Bucket {
             Self::Join => "join",
             Self::Change => "change",
             Self::Connect => "connect",
+            Self::Subscribe => "subscribe",
         }
     }
 }
@@ -126,7 +130,7 @@ impl RateLimits {
             Bucket::LoginAccount => (5, 15 * 60),
             Bucket::LoginAddress => (20, 60),
             Bucket::Register => (10, 3_600),
-            Bucket::Refresh | Bucket::Typing => (60, 60),
+            Bucket::Refresh | Bucket::Typing | Bucket::Subscribe => (60, 60),
             Bucket::Send => (200, 60),
             Bucket::Join => (100, 10),
             Bucket::Change => (300, 60),

@@ -133,7 +133,8 @@ fn rates(config: &Config) -> RateLimits {
                 | Bucket::Typing
                 | Bucket::Join
                 | Bucket::Change
-                | Bucket::Connect => RateLimits::usual(bucket),
+                | Bucket::Connect
+                | Bucket::Subscribe => RateLimits::usual(bucket),
             })
         }
     }
