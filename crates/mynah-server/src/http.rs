@@ -16,6 +16,7 @@ mod messages;
 mod openapi;
 mod paging;
 mod probes;
+mod realtime;
 mod receipts;
 mod render;
 mod rooms;
@@ -36,21 +37,26 @@ pub use address::{BadNetwork, Network};
 pub use client_bundle::client_router;
 
 use crate::origin::Origins;
+use crate::realtime::Realtime;
 use crate::state::House;
 use error::{ApiError, InputError};
 
 /// What an installation sets about HTTP.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct HttpOptions {
     /// Pages that may call and read the answers.
     pub origins: Origins,
     /// Networks whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// What front ends ask before they open a Pusher socket.
+    pub realtime: Realtime,
 }
 
 /// Everything that the public listener answers, but sockets.
 pub fn public_router(house: House, options: HttpOptions) -> Router {
+    let realtime = options.realtime.clone();
     let door = render::Door::new(&house, options);
+    let api = || api().merge(realtime::routes(&house, &realtime));
     let (v1, document) = openapi::document(api()).split_for_parts();
     let mut router = v1.route("/openapi.json", get(openapi::serve(&document)));
     for prefix in ["/api", "/api/v1"] {
@@ -75,6 +81,11 @@ pub fn admin_router(house: House) -> Router {
         .merge(probes::aliases())
         .route("/metrics", get(probes::metrics))
         .with_state(house)
+}
+
+/// What operators may do on the admin listener beside looking.
+pub fn operators_router(realtime: Realtime) -> Router {
+    realtime::operators(realtime)
 }
 
 /// The routes without a prefix.

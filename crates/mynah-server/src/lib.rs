@@ -30,6 +30,7 @@ pub mod origin;
 pub mod passwords;
 pub mod pusher;
 pub mod rate;
+pub mod realtime;
 pub mod recovery;
 pub mod relay;
 pub mod secrets;

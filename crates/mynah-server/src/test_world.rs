@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use mynah_domain::Timestamp;
 use mynah_domain::account::{Accounts, SessionRules};
+use mynah_domain::app::{App, AppKey, AppSecret};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
 use mynah_domain::ports::{Commit, CommitListener};
+use mynah_domain::{AppId, TenantId, Timestamp};
 use mynah_hub::{Hub, HubConfig};
 use mynah_testkit::{CountingIds, ManualClock, MemoryStore};
 use tokio::sync::watch;
@@ -14,16 +15,19 @@ use crate::apps::Apps;
 use crate::config::{PusherConfig, Stage};
 use crate::dialects::Dialects;
 use crate::health::Health;
-use crate::identity::{Identity, IdentityRules, Secret};
+use crate::identity::{AccessTokens, Identity, IdentityRules, Secret, Verifier, Verifiers};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
 use crate::rate::RateLimits;
+use crate::realtime::{Realtime, RealtimeParts};
 use crate::sockets::Sockets;
 use crate::state::House;
 use crate::vocabulary::Vocabularies;
 
 pub(crate) const SECRET: &[u8] = b"a secret of at least 32 bytes, for tests";
+pub(crate) const APP_KEY: &str = "app-key";
+pub(crate) const APP_SECRET: &str = "app-secret";
 /// 2026-11-21T10:00:00.000Z
 pub(crate) const NOW: i64 = 1_795_255_200_000;
 
@@ -90,6 +94,36 @@ impl World {
             health: Arc::new(Health::new(Arc::clone(&self.store) as _)),
             head: self.head.clone(),
         }
+    }
+
+    /// What front ends ask before they open a Pusher socket, with one app of the default tenant.
+    pub(crate) fn realtime(&self, house: &House) -> Realtime {
+        let key = AppKey {
+            key: APP_KEY.to_owned(),
+            secret: AppSecret::new(APP_SECRET),
+            created_at: Timestamp(NOW),
+            expires_at: None,
+        };
+        let app = App::new(AppId::trusted("app-id"), TenantId::single(), key);
+        self.realtime_of(house, [app], PusherConfig::default())
+    }
+
+    /// The same, with these apps and settings.
+    pub(crate) fn realtime_of(
+        &self,
+        house: &House,
+        apps: impl IntoIterator<Item = App>,
+        settings: PusherConfig,
+    ) -> Realtime {
+        let tokens = Box::new(AccessTokens(Arc::clone(&house.identity)));
+        Realtime::new(RealtimeParts {
+            apps: Apps::configured(apps, Arc::clone(&self.clock) as _),
+            accounts: house.accounts.clone(),
+            verifiers: Verifiers::new([tokens as Box<dyn Verifier>]),
+            limits: Arc::clone(&house.limits),
+            clock: Arc::clone(&self.clock) as _,
+            settings,
+        })
     }
 
     pub(crate) fn identity(&self, accounts: Accounts, provision: bool) -> Identity {

@@ -23,7 +23,7 @@ use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{Message, Revision};
 use mynah_domain::permission::{Access, Actor, Denied, Guard};
 use mynah_domain::ports::{Commit, CommitListener, StoreError};
-use mynah_domain::room::{MemberState, Membership, Profile, Room};
+use mynah_domain::room::{MemberState, Membership, Profile, Role, Room};
 use mynah_domain::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 use parking_lot::Mutex;
 
@@ -114,6 +114,14 @@ impl MemoryStore {
     /// From now on every write (and probe) fails, as on a full disk.
     pub fn fail_writes(&self, error: StoreError) {
         *self.fault.lock() = Some(Fault::Writes(error));
+    }
+
+    /// Gives a user a tenant-wide rank, which no use case does.
+    pub fn promote(&self, user: &UserId, role: Role) {
+        let mut state = self.state.lock();
+        for account in state.accounts.iter_mut().filter(|account| account.user.id == *user) {
+            account.user.role = role;
+        }
     }
 
     /// Calls of any method so far.

@@ -57,6 +57,7 @@ pub(super) struct Problem<'a> {
         (name = "messages", description = "Messages"),
         (name = "receipts", description = "Read cursors"),
         (name = "presence", description = "Typing and presence"),
+        (name = "realtime", description = "Before a Pusher socket is opened"),
         (name = "sync", description = "Catching up over HTTP"),
         (name = "probes", description = "Health"),
     ),

@@ -4,6 +4,7 @@ mod auth;
 mod document;
 mod errors;
 mod messages;
+mod realtime;
 mod rooms;
 mod surround;
 
@@ -53,11 +54,23 @@ impl Door {
         Self::with(|_| HttpOptions::default())
     }
 
+    /// With one app, for Pusher sockets.
+    fn with_app() -> Self {
+        let world = World::new();
+        let house = world.house();
+        let realtime = world.realtime(&house);
+        Self::of(world, house, HttpOptions { realtime, ..HttpOptions::default() })
+    }
+
+    fn of(world: Arc<World>, house: House, options: HttpOptions) -> Self {
+        Self { world, router: public_router(house.clone(), options), house }
+    }
+
     fn with(change: impl FnOnce(&mut House) -> HttpOptions) -> Self {
         let world = World::new();
         let mut house = world.house();
         let options = change(&mut house);
-        Self { world, router: public_router(house.clone(), options), house }
+        Self::of(world, house, options)
     }
 
     async fn send(&self, request: Request<Body>) -> Answered {

@@ -210,7 +210,8 @@ pub(super) fn trusted_proxies(config: &Config) -> anyhow::Result<Vec<Network>> {
 }
 
 pub(super) fn public_http(config: &Config, house: &House, trusted_proxies: Vec<Network>) -> Router {
-    let options = HttpOptions { origins: origins(config), trusted_proxies };
+    let options =
+        HttpOptions { origins: origins(config), trusted_proxies, ..HttpOptions::default() };
     http::public_router(house.clone(), options)
 }
 

@@ -10,7 +10,7 @@ use crate::http::{auth, members, messages, receipts, rooms, users};
 
 #[tokio::test]
 async fn every_documented_route_answers() {
-    let door = Door::new();
+    let door = Door::with_app();
     let document = door.get("", "/openapi.json").await.expect(200);
     assert!(text(&document["openapi"]).starts_with("3.1"));
     let mut names = BTreeSet::new();
@@ -20,7 +20,9 @@ async fn every_documented_route_answers() {
             let filled = path.replace(['{', '}'], "");
             let line = format!("{} {filled}", method.to_uppercase());
             let answer = door.call("", &line, Value::Null).await;
-            let open = path.starts_with("/v1/auth/") || !path.starts_with("/v1");
+            let open = path.starts_with("/v1/auth/")
+                || path == "/v1/chat/realtime/config"
+                || !path.starts_with("/v1");
             let guarded = operation.get("security").is_some();
             let status = answer.status.as_u16();
             assert!(status != 404 && status != 405 && status < 500, "{line}: {status}");

@@ -11,7 +11,7 @@ fn from_origin(method: &str, path: &str, origin: &str) -> axum::http::request::B
 fn door_for(origin: &str) -> Door {
     Door::with(|_| HttpOptions {
         origins: Origins::new([origin.to_owned()], false),
-        trusted_proxies: Vec::new(),
+        ..HttpOptions::default()
     })
 }
 
