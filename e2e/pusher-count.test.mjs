@@ -6,13 +6,23 @@ import { closing, PusherClient } from "./support/pusher-client.mjs";
 import { app, PusherServer } from "./support/pusher-server.mjs";
 import { scenarios } from "./support/server.mjs";
 
-const COUNTING = app("counting", { enableSubscriptionCount: true });
+const COUNTING = app("counting");
 const SILENT = app("silent");
+const TOML = [COUNTING, SILENT]
+  .map(
+    ({ id, key, secret }) => `[[pusher.apps]]
+id = "${id}"
+key = "${key}"
+secret = "${secret}"
+subscription_counts = ${id === "counting"}
+`,
+  )
+  .join("\n");
 
 let server;
 let auth;
 before(async () => {
-  server = await PusherServer.start({ apps: [COUNTING, SILENT] });
+  server = await PusherServer.start({ apps: [COUNTING, SILENT], toml: TOML });
   auth = await AuthProgram.start(server, COUNTING);
 });
 after(async () => {

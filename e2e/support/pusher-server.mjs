@@ -37,9 +37,10 @@ const named = (settings) =>
 export class PusherServer extends Server {
   /**
    * `soketi`: settings by Soketi's environment names, without `SOKETI_`. `apps`: instead of the one app `APP`,
-   * through Soketi's JSON configuration (`config` adds to that file). `env`: for Mynah only.
+   * through Soketi's JSON configuration (`config` adds to that file). `toml` (instead of that file) and `env`: for
+   * Mynah only.
    */
-  static async start({ soketi = {}, apps, config, env = {}, bin = MYNAH_BIN } = {}) {
+  static async start({ soketi = {}, apps, config, toml, env = {}, bin = MYNAH_BIN } = {}) {
     const server = new PusherServer();
     server.bin = bin;
     server.dataDir = mkdtempSync(path.join(tmpdir(), "mynah-e2e-"));
@@ -63,7 +64,8 @@ export class PusherServer extends Server {
       ...(apps ? {} : one),
       ...soketi,
     });
-    if (apps || config) server.#configure(apps, config);
+    if (toml && !SOKETI) writeFileSync(path.join(server.dataDir, "mynah.toml"), toml);
+    else if (apps || config) server.#configure(apps, config);
     server.env = { ...ROOMY, ...server.soketi, ...env };
     await server.spawn();
     return server;
