@@ -61,7 +61,7 @@ export class PusherServer extends Server {
     server.soketi = named({
       PORT: String(server.pusherPort),
       METRICS_SERVER_PORT: String(server.metricsPort),
-      ...(apps ? {} : one),
+      ...(apps || config ? {} : one),
       ...soketi,
     });
     if (toml && !SOKETI) writeFileSync(path.join(server.dataDir, "mynah.toml"), toml);
@@ -81,7 +81,8 @@ export class PusherServer extends Server {
 
   spawn() {
     if (!SOKETI) return super.spawn();
-    return this.launch(SOKETI, this.args, this.soketi, `${this.pusherUrl}/ready`);
+    const prefix = this.soketi.SOKETI_PATH_PREFIX ?? "";
+    return this.launch(SOKETI, this.args, this.soketi, `${this.pusherUrl}${prefix}/ready`);
   }
 
   /** Where pusher-js and the server libraries look for Soketi. */
