@@ -3,12 +3,11 @@
 use mynah_domain::app::{App, AppKey, AppSecret};
 use mynah_domain::room::Role;
 use mynah_domain::{AppId, TenantId, Timestamp, UserId};
+use mynah_protocol::pusher::ChannelName;
 use mynah_protocol::pusher::signature::Auth;
 use tokio::time::{Duration, Instant};
 
 use super::*;
-use mynah_protocol::pusher::ChannelName;
-
 use crate::config::PusherConfig;
 use crate::http::operators_router;
 use crate::origin::Origins;
