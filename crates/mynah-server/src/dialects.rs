@@ -19,11 +19,15 @@ use crate::wire::Wire;
 /// has long been delivered then.
 const NUMBER_REST: Duration = Duration::from_mins(1);
 
-/// From here on dialects are given to no vocabulary: one for each wire, for what is no chat.
-pub const RESERVED_DIALECTS_FROM: usize = Dialect::COUNT - Wire::ALL.len();
+/// From here on dialects are given to no vocabulary: one for each wire, for what is no chat, and the two of
+/// Pusher clients.
+pub const RESERVED_DIALECTS_FROM: usize = Dialect::COUNT - Wire::ALL.len() - 2;
 
-/// The dialect of all Pusher sockets.
+/// In which Pusher clients hear channels.
 pub const PUSHER: Dialect = Dialect((Dialect::COUNT - 1) as u8);
+
+/// In which Pusher clients hear what is said to users and of users; held apart from channels.
+pub const PUSHER_PEOPLE: Dialect = Dialect((Dialect::COUNT - 2) as u8);
 
 /// One dialect.
 #[derive(Debug)]

@@ -7,13 +7,23 @@
 //! A channel is a topic `p:APP:CHANNEL` of the hub; all sockets hear it in one dialect, so that an
 //! event is encoded once for all of them.
 
+mod cache;
 mod channels;
 mod chat;
+mod chores;
+mod frames;
 mod happening;
+mod joining;
+mod leaving;
 mod names;
+mod people;
 mod policy;
+mod presence;
+mod registry;
+mod socket_ids;
+mod traffic;
 
-pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels, Traffic};
+pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels};
 pub use chat::{
     ChatChannels, ChatParts, Claim, Ending, Fate, ReplayRules, SessionRef, SubscribeRefused,
     ThreadParts, Threads, user_info,
@@ -21,6 +31,7 @@ pub use chat::{
 pub use happening::{Happening, Observer};
 pub use names::{ChatChannel, pairs, peers};
 pub use policy::{ChannelPolicy, NoAccess, NotGranted};
+pub use traffic::Traffic;
 
 /// The hub's topic of a channel.
 pub(crate) fn topic(app: &mynah_domain::AppId, channel: &str) -> mynah_hub::Topic {

@@ -1,14 +1,32 @@
 //! All channels of the process.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use mynah_domain::AppId;
 use mynah_domain::app::App;
-use mynah_hub::{Class, Hub};
+use mynah_hub::{
+    Class, CloseEach, CloseReason, Frame, Hub, LazyFrames, Publication, SessionId, Topic,
+};
 use mynah_protocol::pusher::presence::Member;
-use mynah_protocol::pusher::{ChannelName, SocketId};
+use mynah_protocol::pusher::{ChannelKind, ChannelName, CloseCode, SocketId};
+use parking_lot::RwLock;
+use tokio::time::Instant;
 
+use super::cache::{Cache, Kept};
+use super::chores::Chores;
+use super::frames;
 use super::happening::Observer;
+use super::joining::Gates;
+use super::leaving::Chore;
+use super::registry::{AppState, Shared};
+use super::socket_ids::SocketIds;
+use super::traffic::Traffic;
+use crate::apps::Limits;
+use crate::config::PusherConfig;
 
 /// An event to publish.
 #[derive(Debug, Clone)]
@@ -61,27 +79,31 @@ pub struct CachedEvent {
     pub ttl_s: u64,
 }
 
-/// What an app's sockets did since the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Traffic {
-    /// Gauge: open sockets.
-    pub connected: u64,
-    /// Sockets opened.
-    pub opened: u64,
-    /// Sockets closed.
-    pub closed: u64,
-    /// Messages received.
-    pub messages_in: u64,
-    /// Their bytes, without framing.
-    pub bytes_in: u64,
-    /// Messages sent: one for each socket.
-    pub messages_out: u64,
-    /// Their bytes, with framing.
-    pub bytes_out: u64,
+/// A subscription, as its owner keeps it.
+#[derive(Debug)]
+pub(super) struct Subscription {
+    pub(super) topic: Topic,
+    /// Who is a member by it, of a presence channel.
+    pub(super) user_id: Option<Arc<str>>,
 }
 
 struct Inner {
     hub: Hub,
+    config: PusherConfig,
+    apps: RwLock<HashMap<AppId, Arc<AppState>>>,
+    shared: Arc<Shared>,
+    gates: Gates,
+    cache: Cache,
+    chores: Arc<Chores<Chore>>,
+    tickets: AtomicU64,
+    ids: SocketIds,
+    hasher: RandomState,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.chores.end();
+    }
 }
 
 /// All channels of the process; clones share them.
@@ -89,59 +111,217 @@ struct Inner {
 pub struct Channels(Arc<Inner>);
 
 impl Channels {
-    /// No channels yet, on this hub.
-    pub fn new(hub: Hub) -> Self {
-        Self(Arc::new(Inner { hub }))
+    /// No channels yet, on this hub, and the task that does what is due later.
+    pub fn new(hub: Hub, config: &PusherConfig) -> Self {
+        let chores = Chores::new();
+        let channels = Self(Arc::new(Inner {
+            hub,
+            config: config.clone(),
+            apps: RwLock::default(),
+            shared: Arc::default(),
+            gates: Gates::new(),
+            cache: Cache::new(Duration::from_secs(config.cache_ttl_s)),
+            chores: Arc::clone(&chores),
+            tickets: AtomicU64::new(0),
+            ids: SocketIds::new(),
+            hasher: RandomState::new(),
+        }));
+        tokio::spawn(work(chores, Arc::downgrade(&channels.0)));
+        channels
     }
 
     /// Publishes to a channel, encoded once; a cache channel remembers it. Events that one caller
     /// publishes one after the other reach each socket in this order.
-    pub async fn publish(&self, _app: &Arc<App>, _event: ChannelEvent) {}
+    pub async fn publish(&self, app: &Arc<App>, event: ChannelEvent) {
+        let except = event.except.map(|id| self.0.ids.session(id));
+        if event.channel.is_cache() {
+            let app = self.app(app);
+            let topic = app.topic(event.channel.as_str());
+            let passed = self.0.gates.pass(topic.as_str()).await;
+            let frame = frames::event(&event);
+            self.0.cache.keep(topic, Kept::of(&event, frame.clone()));
+            self.deliver(&app, &event, frame, except).await;
+            drop(passed);
+        } else if let Some(app) = self.known(&app.id)
+            && app.is_occupied(event.channel.as_str())
+        {
+            self.deliver(&app, &event, frames::event(&event), except).await;
+        }
+    }
+
+    async fn deliver(
+        &self,
+        app: &AppState,
+        event: &ChannelEvent,
+        frame: Frame,
+        except: Option<SessionId>,
+    ) {
+        let Some((topic, sockets)) = app.audience(event.channel.as_str()) else { return };
+        app.counters.sent(sockets, frame.len());
+        let &ChannelEvent { seq, pos, class, .. } = event;
+        let frames = LazyFrames::new(move |_| Some(frame.clone()));
+        self.0.hub.publish(Publication { topic, seq, pos, class, except, frames }).await;
+    }
+
+    /// Sends a frame to everybody in a topic.
+    pub(super) async fn fan_out(
+        &self,
+        topic: &Topic,
+        frame: Frame,
+        class: Class,
+        except: Option<SessionId>,
+    ) {
+        let frames = LazyFrames::new(move |_| Some(frame.clone()));
+        let topic = topic.clone();
+        let publication = Publication { topic, seq: None, pos: None, class, except, frames };
+        self.0.hub.publish(publication).await;
+    }
 
     /// What is known of a channel; `None` if nobody has subscribed and nothing is remembered.
-    pub fn channel(&self, _app: &AppId, _name: &str) -> Option<ChannelInfo> {
-        None
+    pub fn channel(&self, app: &AppId, name: &str) -> Option<ChannelInfo> {
+        let known = self.known(app);
+        let here = known.as_ref().and_then(|app| app.with_channel(name, |channel| info(channel)));
+        let cache = known.and_then(|app| self.0.cache.get(&app.topic(name)));
+        let cache = cache.map(|kept| kept.event(Duration::from_secs(self.0.config.cache_ttl_s)));
+        let is_known = here.as_ref().is_some_and(|here| here.subscriptions > 0) || cache.is_some();
+        is_known.then(|| ChannelInfo { cache, ..here.unwrap_or_default() })
     }
 
     /// The channels with subscriptions whose names start with `prefix`, without what they remember.
-    pub fn occupied(&self, _app: &AppId, _prefix: &str) -> Vec<(String, ChannelInfo)> {
-        Vec::new()
+    pub fn occupied(&self, app: &AppId, prefix: &str) -> Vec<(String, ChannelInfo)> {
+        let mut found = Vec::new();
+        if let Some(app) = self.known(app) {
+            app.each_occupied(|name, channel| {
+                if name.starts_with(prefix) {
+                    found.push((name.to_owned(), info(channel)));
+                }
+            });
+        }
+        found
     }
 
     /// The members of a presence channel, in the order in which they came; `None` if nobody is there.
-    pub fn members(&self, _app: &AppId, _name: &str) -> Option<Vec<Member>> {
-        None
+    pub fn members(&self, app: &AppId, name: &str) -> Option<Vec<Member>> {
+        let members = self.known(app)?.with_channel(name, |channel| {
+            channel.presence.as_ref().map(|presence| presence.all())
+        });
+        members?.filter(|members| !members.is_empty())
     }
 
     /// Closes all sockets of a signed-in user with 4009.
-    pub async fn terminate_user(&self, _app: &AppId, _user_id: &str) {}
+    pub async fn terminate_user(&self, app: &AppId, user_id: &str) {
+        let Some(app) = self.known(app) else { return };
+        let last = LazyFrames::new(|_| Some(frames::goodbye(CloseCode::Unauthorised)));
+        let reason = CloseReason::Named("connections terminated");
+        let close = CloseEach { reason, last: Some(last) };
+        self.0.hub.close_topic(&app.user_topic(user_id), close, None).await;
+    }
 
     /// Open sockets of an app.
-    pub fn connections(&self, _app: &AppId) -> u64 {
-        0
+    pub fn connections(&self, app: &AppId) -> u64 {
+        self.known(app).map_or(0, |app| app.counters.connected())
     }
 
     /// What the sockets of each app did; apps that never had any are missing.
     pub fn traffic(&self) -> Vec<(AppId, Traffic)> {
-        Vec::new()
+        let apps = self.0.apps.read();
+        apps.values().map(|app| (app.id.clone(), app.counters.read())).collect()
     }
 
     /// From now on `observer` is told what happens too.
-    pub fn observe(&self, _observer: Arc<dyn Observer>) {}
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.0.shared.observers.add(observer);
+    }
 
-    /// A user is in a presence channel, or there no more, although by another door: counted like a
-    /// socket of its own.
+    /// A user is in a presence channel, or there no more, although by another door: counted like one
+    /// more socket, however often it is said. Such members are not refused at the ceiling; whoever goes
+    /// may come back within 3 seconds unnoticed, as sockets may. Other channels have no members.
     pub async fn house_member(
         &self,
-        _app: &Arc<App>,
-        _channel: &str,
-        _member: Member,
-        _is_here: bool,
+        app: &Arc<App>,
+        channel: &str,
+        member: Member,
+        is_here: bool,
     ) {
+        let app = self.app(app);
+        let Ok(name) = ChannelName::parse(channel, usize::MAX) else { return };
+        if name.kind() != ChannelKind::Presence {
+            return;
+        }
+        if is_here {
+            // Only for want of room for one more channel; the log has it then.
+            drop(self.join_presence(&app, &name, (None, member)).await);
+        } else {
+            self.house_member_went(&app, &name, &member.user_id);
+        }
     }
 
     /// The hub beneath.
     pub fn hub(&self) -> &Hub {
         &self.0.hub
+    }
+
+    /// The settings.
+    pub(super) fn config(&self) -> &PusherConfig {
+        &self.0.config
+    }
+
+    /// An app's state, which begins here.
+    pub(super) fn app(&self, app: &Arc<App>) -> Arc<AppState> {
+        let limits = |app: &App| Limits::of(app, &self.0.config);
+        if let Some(known) = self.known(&app.id) {
+            known.renew(app, limits);
+            return known;
+        }
+        let mut apps = self.0.apps.write();
+        let state = apps
+            .entry(app.id.clone())
+            .or_insert_with(|| AppState::new(app, limits(app), &self.0.shared));
+        Arc::clone(state)
+    }
+
+    fn known(&self, app: &AppId) -> Option<Arc<AppState>> {
+        self.0.apps.read().get(app).cloned()
+    }
+
+    pub(super) fn gates(&self) -> &Gates {
+        &self.0.gates
+    }
+
+    /// The id of a session on the wire.
+    pub(super) fn socket_id(&self, id: SessionId) -> SocketId {
+        self.0.ids.of(id)
+    }
+
+    /// The last event of a cache channel, ready to be sent.
+    pub(super) fn cached_frame(&self, topic: &Topic) -> Option<Frame> {
+        self.0.cache.get(topic).map(|kept| kept.frame.clone())
+    }
+
+    /// A number no other absence has.
+    pub(super) fn ticket(&self) -> u64 {
+        self.0.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Does something later.
+    pub(super) fn later(&self, wait: Duration, chore: Chore) {
+        self.0.chores.add(Instant::now() + wait, self.ticket(), chore);
+    }
+
+    /// A key under which newer state of a topic replaces older state in a queue.
+    pub(super) fn fingerprint(&self, topic: &Topic) -> u64 {
+        self.0.hasher.hash_one(topic)
+    }
+}
+
+fn info(channel: &super::registry::Channel) -> ChannelInfo {
+    let users = channel.presence.as_ref().map(|presence| presence.len() as u64);
+    ChannelInfo { subscriptions: channel.sockets, users, cache: None }
+}
+
+async fn work(chores: Arc<Chores<Chore>>, channels: Weak<Inner>) {
+    while let Some(chore) = chores.next().await {
+        let Some(channels) = channels.upgrade() else { return };
+        Channels(channels).do_chore(chore).await;
     }
 }
