@@ -7,6 +7,7 @@ use mynah_hub::{CloseEach, CloseReason, Hub, LazyFrames};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::frames;
+use crate::pusher::{self, PUSHER_RULES};
 
 /// Mean time between two rounds of asking; each is half of it more or less.
 const ROUND: Duration = Duration::from_millis(100);
@@ -41,7 +42,13 @@ pub async fn drain(hub: &Hub, within: Duration) {
 
 /// Closes all connections at once.
 pub async fn cut(hub: &Hub) {
-    let last = LazyFrames::new(|_| Some(frames::close(1012, "server restarting")));
+    // In the spelling of each: Pusher clients do not come back at once.
+    let last = LazyFrames::new(|rules| {
+        Some(match rules {
+            PUSHER_RULES => pusher::restarting(),
+            _ => frames::close(1012, "server restarting"),
+        })
+    });
     let reason = CloseReason::Named("server shutting down");
     hub.close_some(usize::MAX, CloseEach { reason, last: Some(last) }).await;
 }

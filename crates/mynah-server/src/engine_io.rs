@@ -36,8 +36,11 @@ use mynah_protocol::{engine_io, websocket};
 pub use admission::{Admission, NotNow};
 pub use cookie::Cookie;
 pub use deflate::compact;
+pub(crate) use deflate::{agree, is_compact};
 pub use handshake::{Handshake, Revision};
+pub(crate) use handshake::{accept, refuse_handshake, switching_protocols};
 use registry::Registry;
+pub(crate) use stream::{Ending, Reader, tune};
 pub use traffic::{Ended, Totals, Traffic};
 
 use crate::frames;

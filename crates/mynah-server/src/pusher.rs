@@ -11,6 +11,8 @@ mod cache;
 mod channels;
 mod chat;
 mod chores;
+mod client_events;
+mod door;
 mod frames;
 mod happening;
 mod joining;
@@ -20,7 +22,10 @@ mod people;
 mod policy;
 mod presence;
 mod registry;
+mod sign_in;
+mod socket;
 mod socket_ids;
+mod subscribing;
 mod traffic;
 
 pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels};
@@ -28,6 +33,7 @@ pub use chat::{
     ChatChannels, ChatParts, Claim, Ending, Fate, ReplayRules, SessionRef, SubscribeRefused,
     ThreadParts, Threads, user_info,
 };
+pub use door::{Door, DoorOptions, DoorParts, PUSHER_RULES, pusher_rules};
 pub use happening::{Happening, Observer};
 pub use names::{ChatChannel, pairs, peers};
 pub use policy::{ChannelPolicy, NoAccess, NotGranted};
@@ -36,4 +42,9 @@ pub use traffic::Traffic;
 /// The hub's topic of a channel.
 pub(crate) fn topic(app: &mynah_domain::AppId, channel: &str) -> mynah_hub::Topic {
     mynah_hub::Topic::new(format!("p:{app}:{channel}"))
+}
+
+/// The last frame of sockets that are closed because the server goes: they come back, after a moment.
+pub(crate) fn restarting() -> mynah_hub::Frame {
+    frames::goodbye(mynah_protocol::pusher::CloseCode::OverCapacity)
 }

@@ -31,6 +31,7 @@ use crate::identity::{Identity, IdentityRules, Secret};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
+use crate::pusher::{Channels, DoorParts, pusher_rules};
 use crate::rate::{Bucket, Rate, RateLimits};
 use crate::sockets::Sockets;
 use crate::state::House;
@@ -72,6 +73,8 @@ fn hub(config: &Config) -> Hub {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let interval = Duration::from_millis(config.socketio.ping_interval_ms);
     let timeout = Duration::from_millis(config.socketio.ping_timeout_ms);
+    let mut rules = engine_rules(interval, timeout);
+    rules.push(pusher_rules(config.pusher.activity_timeout_s));
     Hub::new(HubConfig {
         shards: u16::try_from(cores).unwrap_or(u16::MAX),
         limits: Limits {
@@ -80,7 +83,7 @@ fn hub(config: &Config) -> Hub {
             sessions_max: config.limits.connections_max,
             ..Limits::default()
         },
-        dialects: engine_rules(interval, timeout),
+        dialects: rules,
         compact: config.socketio.per_message_deflate.then_some(compact),
         ..HubConfig::default()
     })
@@ -186,6 +189,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         health: Arc::new(Health::new(Arc::clone(&store) as _)),
         head,
     };
+    let channels = Channels::new(hub.clone(), &config.pusher);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let door = ChatDoor {
         dialects,
@@ -194,11 +198,20 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         deadlines: deadlines.clone(),
         clock,
     };
-    let sockets = doors::chat_sockets(config, &house, door);
     let trusted = doors::trusted_proxies(config)?;
+    let pusher = DoorParts {
+        channels,
+        chat: None,
+        apps: house.apps.clone(),
+        deadlines: deadlines.clone(),
+        clock: Arc::clone(&door.clock),
+    };
+    let pusher = doors::pusher_router(config, pusher, (&house, &trusted));
+    let sockets = doors::chat_sockets(config, &house, door);
     let sockets = WithAdmin::new(sockets, admin_ui);
     let (hubs, askers) = ((&hub, &deadlines), (&house, &trusted[..]));
     let public = doors::socket_router(config, sockets, hubs, askers, traffic)
+        .merge(pusher)
         .merge(doors::public_http(config, &house, trusted));
     let admin = http::admin_router(house.clone());
     Ok(Built { house, public, admin, hub, store, head: head_sender })

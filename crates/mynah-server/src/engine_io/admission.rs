@@ -47,10 +47,18 @@ impl Admission {
         Self(Arc::new(|_| Ok(())))
     }
 
+    /// Asks about a request that would begin a session.
+    ///
+    /// # Errors
+    /// [`NotNow`]
+    pub fn check(&self, request: &Request) -> Result<(), NotNow> {
+        (self.0)(request)
+    }
+
     /// `429 Too Many Requests` when the caller must wait, `503 Service Unavailable` when the server
     /// is going; both with `Retry-After`.
     pub(super) fn refusal(&self, request: &Request) -> Option<Response> {
-        let (status, seconds, text) = match (self.0)(request).err()? {
+        let (status, seconds, text) = match self.check(request).err()? {
             NotNow::Limited(wait) => {
                 (StatusCode::TOO_MANY_REQUESTS, wait.seconds(), "Too many connections")
             }

@@ -21,13 +21,13 @@ pub fn compact(frames: &[u8]) -> Option<Bytes> {
 }
 
 /// What to agree on with a client, if compression is on and it offers that.
-pub(super) fn agree(headers: &HeaderMap, is_on: bool) -> Option<Agreement> {
+pub(crate) fn agree(headers: &HeaderMap, is_on: bool) -> Option<Agreement> {
     let lines = headers.get_all(SEC_WEBSOCKET_EXTENSIONS);
     is_on.then(|| deflate::negotiate(lines.iter().map(axum::http::HeaderValue::as_bytes)))?
 }
 
 /// Whether a client can read what [`compact`] makes; one that asked for a smaller window may
 /// compress, but is sent plain frames.
-pub(super) fn is_compact(agreement: Option<Agreement>) -> bool {
+pub(crate) fn is_compact(agreement: Option<Agreement>) -> bool {
     agreement.is_some_and(|agreement| agreement.window_bits() == WINDOW_BITS_MAX)
 }

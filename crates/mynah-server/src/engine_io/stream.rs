@@ -128,7 +128,7 @@ impl Reader {
     }
 
     /// [`Reader::read`] as a poll: a future of its own would be kept by every idle connection.
-    fn poll_read(
+    pub(crate) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
         into: &mut Vec<Message>,

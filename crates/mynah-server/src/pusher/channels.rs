@@ -27,6 +27,7 @@ use super::socket_ids::SocketIds;
 use super::traffic::Traffic;
 use crate::apps::Limits;
 use crate::config::PusherConfig;
+use crate::dialects::PUSHER;
 
 /// An event to publish.
 #[derive(Debug, Clone)]
@@ -98,6 +99,7 @@ struct Inner {
     tickets: AtomicU64,
     ids: SocketIds,
     hasher: RandomState,
+    start: Instant,
 }
 
 impl Drop for Inner {
@@ -125,6 +127,7 @@ impl Channels {
             tickets: AtomicU64::new(0),
             ids: SocketIds::new(),
             hasher: RandomState::new(),
+            start: Instant::now(),
         }));
         tokio::spawn(work(chores, Arc::downgrade(&channels.0)));
         channels
@@ -202,9 +205,9 @@ impl Channels {
 
     /// The members of a presence channel, in the order in which they came; `None` if nobody is there.
     pub fn members(&self, app: &AppId, name: &str) -> Option<Vec<Member>> {
-        let members = self.known(app)?.with_channel(name, |channel| {
-            channel.presence.as_ref().map(|presence| presence.all())
-        });
+        let members = self
+            .known(app)?
+            .with_channel(name, |channel| channel.presence.as_ref().map(|presence| presence.all()));
         members?.filter(|members| !members.is_empty())
     }
 
@@ -236,13 +239,7 @@ impl Channels {
     /// A user is in a presence channel, or there no more, although by another door: counted like one
     /// more socket, however often it is said. Such members are not refused at the ceiling; whoever goes
     /// may come back within 3 seconds unnoticed, as sockets may. Other channels have no members.
-    pub async fn house_member(
-        &self,
-        app: &Arc<App>,
-        channel: &str,
-        member: Member,
-        is_here: bool,
-    ) {
+    pub async fn house_member(&self, app: &Arc<App>, channel: &str, member: Member, is_here: bool) {
         let app = self.app(app);
         let Ok(name) = ChannelName::parse(channel, usize::MAX) else { return };
         if name.kind() != ChannelKind::Presence {
@@ -306,6 +303,17 @@ impl Channels {
     /// Does something later.
     pub(super) fn later(&self, wait: Duration, chore: Chore) {
         self.0.chores.add(Instant::now() + wait, self.ticket(), chore);
+    }
+
+    /// The second that runs, since the start.
+    pub(super) fn second(&self) -> u32 {
+        self.0.start.elapsed().as_secs() as u32
+    }
+
+    /// A subscription ends.
+    pub(super) async fn unsubscribe(&self, socket: SessionId, subscription: &Subscription) {
+        let topics = vec![subscription.topic.clone()];
+        self.0.hub.unsubscribe(socket, PUSHER, topics).await;
     }
 
     /// A key under which newer state of a topic replaces older state in a queue.

@@ -181,6 +181,29 @@ impl Channels {
         self.hub().send(socket, frame, Class::Durable).await;
     }
 
+    /// Answers a socket that subscribes to a channel it is in.
+    pub(super) async fn succeed_again(
+        &self,
+        app: &AppState,
+        name: &ChannelName,
+        socket: SessionId,
+    ) {
+        let topic = app.topic(name.as_str());
+        // The list must fit to what is told of members.
+        let passed = self.gates().pass(topic.as_str()).await;
+        let list = app.with_channel(name.as_str(), |channel| {
+            channel.presence.as_mut().map(|presence| presence.succeeded(name.as_str()))
+        });
+        match list.flatten() {
+            Some(frame) => {
+                app.counters.sent(1, frame.len());
+                self.hub().send(socket, frame, Class::Durable).await;
+            }
+            None => self.succeed(app, name, socket).await,
+        }
+        drop(passed);
+    }
+
     /// What a newcomer to a cache channel is sent: the last event, or that there is none.
     fn last_event(&self, app: &AppState, name: &ChannelName, topic: &Topic) -> Option<Frame> {
         if !name.is_cache() {

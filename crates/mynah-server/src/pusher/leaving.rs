@@ -79,12 +79,7 @@ impl Channels {
     }
 
     /// A member of the house is gone from a presence channel.
-    pub(super) fn house_member_went(
-        &self,
-        app: &Arc<AppState>,
-        name: &ChannelName,
-        user_id: &str,
-    ) {
+    pub(super) fn house_member_went(&self, app: &Arc<AppState>, name: &ChannelName, user_id: &str) {
         self.lose_one(app, name, |channel| {
             let presence = channel.presence.as_mut();
             presence.and_then(|presence| presence.left_home(user_id)).map(Some)

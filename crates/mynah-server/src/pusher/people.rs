@@ -23,7 +23,7 @@ impl Channels {
         let topic = app.watch_topic(user_id);
         let passed = self.gates().pass(topic.as_str()).await;
         if app.person_came(user_id) {
-            self.announce_person(app, &topic, (user_id, true)).await;
+            self.announce_person(&topic, user_id, true).await;
         }
         drop(passed);
     }
@@ -41,20 +41,14 @@ impl Channels {
         let topic = app.watch_topic(user_id);
         let passed = self.gates().pass(topic.as_str()).await;
         if app.person_faded(user_id, ticket) {
-            self.announce_person(app, &topic, (user_id, false)).await;
+            self.announce_person(&topic, user_id, false).await;
         }
         drop(passed);
     }
 
-    async fn announce_person(
-        &self,
-        app: &AppState,
-        topic: &Topic,
-        (user_id, is_online): (&str, bool),
-    ) {
+    async fn announce_person(&self, topic: &Topic, user_id: &str, is_online: bool) {
         let id = [user_id];
-        let (online, offline): (&[&str], &[&str]) =
-            if is_online { (&id, &[]) } else { (&[], &id) };
+        let (online, offline): (&[&str], &[&str]) = if is_online { (&id, &[]) } else { (&[], &id) };
         let frame = frames::text(|out| encode::watchlist(online, offline, out));
         self.fan_out(topic, frame, Class::Durable, None).await;
     }

@@ -151,8 +151,7 @@ impl Presence {
             return frame.clone();
         }
         let roster = roster(self.in_order());
-        let frame =
-            frames::text(|out| encode::subscription_succeeded(channel, Some(&roster), out));
+        let frame = frames::text(|out| encode::subscription_succeeded(channel, Some(&roster), out));
         self.succeeded = Some(frame.clone());
         frame
     }

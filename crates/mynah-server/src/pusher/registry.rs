@@ -272,8 +272,7 @@ impl AppState {
     /// The time to come back is over; `true` if the user is gone.
     pub(super) fn person_faded(&self, user_id: &str, ticket: u64) -> bool {
         let mut stripe = self.stripe(user_id).lock();
-        let fades =
-            stripe.people.get(user_id).is_some_and(|person| person.fading == Some(ticket));
+        let fades = stripe.people.get(user_id).is_some_and(|person| person.fading == Some(ticket));
         fades && stripe.people.remove(user_id).is_some()
     }
 

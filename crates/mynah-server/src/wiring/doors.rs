@@ -19,6 +19,7 @@ use crate::dialects::Dialects;
 use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, NotNow, Traffic};
 use crate::http::{self, HttpOptions, Network};
 use crate::origin::Origins;
+use crate::pusher::{Door, DoorOptions, DoorParts};
 use crate::rate::Bucket;
 use crate::recovery::Recovery;
 use crate::socket_io::SocketIo;
@@ -170,6 +171,23 @@ pub(super) fn socket_router(
     } else {
         router
     }
+}
+
+/// Opens the door of Pusher clients, if it is switched on.
+pub(super) fn pusher_router(
+    config: &Config,
+    parts: DoorParts,
+    (house, trusted): (&House, &[Network]),
+) -> Router {
+    if !config.pusher.enabled {
+        return Router::new();
+    }
+    let options = DoorOptions {
+        path_prefix: config.pusher.path_prefix.clone(),
+        per_message_deflate: config.socketio.per_message_deflate,
+        admission: admission(house, trusted.to_vec()),
+    };
+    Door::new(parts, options).router()
 }
 
 /// Sessions see the client's address, not that of a trusted proxy.
