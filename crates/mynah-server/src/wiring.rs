@@ -31,8 +31,9 @@ use crate::identity::{Identity, IdentityRules, Secret};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
-use crate::pusher::{Channels, DoorParts, pusher_rules};
+use crate::pusher::{Channels, DoorParts, ThreadParts, Threads, pusher_rules};
 use crate::rate::{Bucket, Rate, RateLimits};
+use crate::relay::Relay;
 use crate::sockets::Sockets;
 use crate::state::House;
 use crate::system::{CombIds, SystemClock};
@@ -159,8 +160,23 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let chat = chat(config, &store, &clock, &ids);
     let hasher = hasher(config)?;
     let accounts = accounts(config, &hasher, &store, &clock, &ids);
-    let live =
-        Live::start(hub.clone(), Arc::clone(&dialects), chat.clone(), Arc::clone(&clock), None);
+    let channels = Channels::new(hub.clone(), &config.pusher);
+    let threads = Threads::new(ThreadParts {
+        hub: hub.clone(),
+        dialects: Arc::clone(&dialects),
+        chat: chat.clone(),
+        accounts: accounts.clone(),
+        channels: channels.clone(),
+        clock: Arc::clone(&clock),
+    });
+    let relay: Option<Arc<dyn Relay>> = Some(Arc::new(threads.clone()));
+    let live = Live::start(
+        hub.clone(),
+        Arc::clone(&dialects),
+        chat.clone(),
+        Arc::clone(&clock),
+        relay.clone(),
+    );
     let (head_sender, head) = watch::channel(0);
     let dispatched = Arc::default();
     let dispatcher = Dispatcher {
@@ -168,7 +184,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         dispatched: Arc::clone(&dispatched),
         dialects: Arc::clone(&dialects),
         live: live.clone(),
-        relay: None,
+        relay,
         head: head_sender.clone(),
     };
     tokio::spawn(dispatcher.run(commits));
@@ -189,7 +205,6 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         health: Arc::new(Health::new(Arc::clone(&store) as _)),
         head,
     };
-    let channels = Channels::new(hub.clone(), &config.pusher);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let door = ChatDoor {
         dialects,
@@ -201,7 +216,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let trusted = doors::trusted_proxies(config)?;
     let pusher = DoorParts {
         channels,
-        chat: None,
+        chat: Some(doors::chat_channels(config, &house, threads)),
         apps: house.apps.clone(),
         deadlines: deadlines.clone(),
         clock: Arc::clone(&door.clock),

@@ -253,6 +253,20 @@ impl Channels {
         }
     }
 
+    /// Nobody is in a presence channel by another door any more.
+    pub fn empty_house(&self, app: &AppId, channel: &str) {
+        let (Some(app), Ok(name)) = (self.known(app), ChannelName::parse(channel, usize::MAX))
+        else {
+            return;
+        };
+        let members = app.with_channel(name.as_str(), |channel| {
+            channel.presence.as_ref().map(|presence| presence.at_home()).unwrap_or_default()
+        });
+        for user_id in members.unwrap_or_default() {
+            self.house_member_went(&app, &name, &user_id);
+        }
+    }
+
     /// The hub beneath.
     pub fn hub(&self) -> &Hub {
         &self.0.hub

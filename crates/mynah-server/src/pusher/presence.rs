@@ -120,6 +120,11 @@ impl Presence {
         self.at_home.contains(user_id)
     }
 
+    /// Who is here by another door.
+    pub(super) fn at_home(&self) -> Vec<Arc<str>> {
+        self.at_home.iter().cloned().collect()
+    }
+
     /// A member went by another door; `None` if none was here.
     pub(super) fn left_home(&mut self, user_id: &str) -> Option<Arc<str>> {
         self.at_home.take(user_id)

@@ -19,7 +19,9 @@ use crate::dialects::Dialects;
 use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, NotNow, Traffic};
 use crate::http::{self, HttpOptions, Network};
 use crate::origin::Origins;
-use crate::pusher::{Door, DoorOptions, DoorParts};
+use crate::pusher::{
+    ChannelPolicy, ChatChannels, ChatParts, Door, DoorOptions, DoorParts, ReplayRules, Threads,
+};
 use crate::rate::Bucket;
 use crate::recovery::Recovery;
 use crate::socket_io::SocketIo;
@@ -171,6 +173,23 @@ pub(super) fn socket_router(
     } else {
         router
     }
+}
+
+/// The chat behind channels.
+pub(super) fn chat_channels(config: &Config, house: &House, threads: Threads) -> ChatChannels {
+    let settings = &config.pusher;
+    let rules = ReplayRules {
+        events_max: settings.replay_events_max,
+        retention: Duration::from_secs(settings.replay_retention_s),
+    };
+    ChatChannels::new(ChatParts {
+        threads,
+        chat: house.chat.clone(),
+        live: house.live.clone(),
+        identity: Arc::clone(&house.identity),
+        policy: ChannelPolicy::new(house.accounts.clone()),
+        replay: settings.replay.then_some(rules),
+    })
 }
 
 /// Opens the door of Pusher clients, if it is switched on.

@@ -77,7 +77,7 @@ impl House {
             dialects: Arc::clone(&dialects),
             chat: house.chat.clone(),
             accounts: house.accounts.clone(),
-            channels: Channels::new(hub.clone()),
+            channels: Channels::new(hub.clone(), &crate::config::PusherConfig::default()),
             clock: Arc::clone(&world.clock) as _,
         });
         let relay: Arc<dyn Relay> = Arc::new(threads.clone());

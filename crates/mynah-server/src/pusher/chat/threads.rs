@@ -198,6 +198,8 @@ impl Threads {
         let mut links = self.0.links.write();
         if link.leases.fetch_sub(1, Ordering::Relaxed) == 1 {
             links.remove(link);
+            // Under the lock: whoever comes next shows who is there anew.
+            self.0.parts.channels.empty_house(&link.app.id, &link.channel);
         }
         self.0.count.store(links.by_channel.len(), Ordering::Release);
     }
