@@ -1,5 +1,5 @@
 //! What the official Pusher libraries write and how pusher-js takes what is written here,
-//! captured by `tests/golden/capture-pusher.mjs`.
+//! captured by `tests/golden/capture-pusher.mjs` and `capture_pusher.py`.
 
 use mynah_protocol::pusher::http::{EventLimits, decode_batch, decode_event};
 use mynah_protocol::pusher::presence::{MemberLimits, parse_channel_data, parse_user_data, roster};
@@ -60,6 +60,27 @@ fn requests_of_the_server_library_are_signed() {
         if !body.is_empty() {
             let other = Request { body: b"{}  ", ..request };
             assert_eq!(check(&other, app.now_s), Err(RequestRefused::BodyMd5));
+        }
+    }
+}
+
+#[test]
+fn requests_of_the_python_library_are_signed() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../golden/pusher-python.json")).unwrap();
+    let (key, secret) = (text(&vectors["app"], "key"), text(&vectors["app"], "secret"));
+    for case in vectors["requests"].as_array().unwrap() {
+        let query = Query::parse(text(case, "query"));
+        let now_s = query.get("auth_timestamp").unwrap().parse().unwrap();
+        let (method, path) = (text(case, "method"), text(case, "path"));
+        let body = text(case, "body").as_bytes();
+        let request = Request { method, path, query: &query, body };
+        assert_eq!(check_request(&request, key, secret, now_s), Ok(()), "{case}");
+        let limits = EventLimits::default();
+        match path.rsplit('/').next().unwrap() {
+            "events" => drop(decode_event(body, &limits).unwrap()),
+            "batch_events" => drop(decode_batch(body, &limits).unwrap()),
+            _ => {}
         }
     }
 }
