@@ -1,4 +1,5 @@
-//! Configuration: defaults < `mynah.toml` < environment < flags, read once, checked as a whole.
+//! Configuration: defaults < `mynah.toml` < Soketi's file and names < environment < flags, read once,
+//! checked as a whole.
 //!
 //! ```toml
 //! [server]
@@ -19,6 +20,7 @@ mod check;
 mod explain;
 mod load;
 pub mod pusher;
+pub mod soketi;
 
 use std::path::PathBuf;
 

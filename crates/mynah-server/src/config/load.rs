@@ -9,9 +9,16 @@ use serde::Serialize;
 
 use super::Config;
 use super::explain::explain;
+use super::pusher::AppConfig;
+use super::soketi::{self, Soketi};
 
 /// File that is read when it is there and no other is named.
 const DEFAULT_FILE: &str = "mynah.toml";
+
+/// Port of the Pusher door where Soketi is replaced and nothing else is said.
+const SOKETI_PORT: u16 = 6001;
+/// Port of its metrics, where they are switched on.
+const SOKETI_METRICS_PORT: u16 = 9601;
 
 /// Names of the replaced backends, with the entry each one sets.
 const ALIASES: [(&str, &str); 11] = [
@@ -68,18 +75,23 @@ pub struct Loaded {
     pub remarks: Vec<String>,
 }
 
-/// Reads file and environment; `environment` are the process's variables.
+/// Reads file and environment; `environment` are the process's variables. A file whose name ends in
+/// `.json` is Soketi's, and `mynah.toml` is read beneath it.
 ///
 /// # Errors
 /// [`ConfigError`]; a file that was named but cannot be read is an error, not a default.
 pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loaded, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Config::default()));
     let default = Path::new(DEFAULT_FILE);
-    let path = file.or_else(|| default.exists().then_some(default));
+    let (soketi_file, file): (Vec<_>, Vec<_>) = file.into_iter().partition(|file| is_json(file));
+    let path = file.first().copied().or_else(|| default.exists().then_some(default));
     if let Some(path) = path {
-        let source = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        figment = figment.merge(Named(path.display().to_string(), Toml::string(&source)));
+        let (name, source) = read(path)?;
+        figment = figment.merge(Named(name, Toml::string(&source)));
+    }
+    let soketi = soketi(&figment, soketi_file.first().copied(), environment)?;
+    for (source, entry, value) in &soketi.entries {
+        figment = merge(figment, source, entry, value);
     }
     for (name, entry) in ALIASES {
         if let Some(value) = lookup(environment, name) {
@@ -96,14 +108,62 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
             figment = merge_text(figment, name, &entry, value.trim());
         }
     }
-    let config: Config = figment.extract().map_err(|e| ConfigError::Entry(explain(e)))?;
+    let mut config: Config = figment.extract().map_err(|e| ConfigError::Entry(explain(e)))?;
     unsupported(environment)?;
-    let remarks = WITHOUT_EFFECT
-        .iter()
-        .filter(|(name, _)| lookup(environment, name).is_some())
-        .map(|(name, reason)| format!("{name} is set but has no effect: {reason}"))
-        .collect();
+    let idle = WITHOUT_EFFECT.iter().filter(|(name, _)| lookup(environment, name).is_some());
+    let idle = idle.map(|(name, reason)| format!("{name} is set but has no effect: {reason}"));
+    let mut remarks: Vec<String> = idle.collect();
+    remarks.extend(soketi.remarks);
+    if soketi.is_used {
+        config.pusher.port.get_or_insert(SOKETI_PORT);
+    }
+    if soketi.metrics {
+        config.pusher.metrics_port.get_or_insert(SOKETI_METRICS_PORT);
+    }
+    let own = std::mem::take(&mut config.pusher.apps);
+    let (first, then) = match lookup(environment, "MYNAH_PUSHER__APPS") {
+        Some(_) => (soketi.apps, own),
+        None => (own, soketi.apps),
+    };
+    config.pusher.apps = joined(first, then);
     Ok(Loaded { config, remarks })
+}
+
+/// Whether a file is Soketi's: ours is TOML.
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+fn read(path: &Path) -> Result<(String, String), ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+    Ok((path.display().to_string(), text))
+}
+
+/// Soketi's files, that of `pusher.soketi_config` first, and its environment names.
+fn soketi(
+    figment: &Figment,
+    file: Option<&Path>,
+    environment: &[(String, String)],
+) -> Result<Soketi, ConfigError> {
+    let configured: Option<PathBuf> = match lookup(environment, "MYNAH_PUSHER__SOKETI_CONFIG") {
+        Some(path) => Some(path.trim().into()),
+        // What is wrong with the file is said when all of it is read.
+        None => figment.extract_inner("pusher.soketi_config").unwrap_or_default(),
+    };
+    let files = configured.as_deref().into_iter().chain(file).map(read);
+    soketi::read(&files.collect::<Result<Vec<_>, _>>()?, environment)
+}
+
+/// Two lists of apps; of two with one id the later counts, in the place of the earlier.
+fn joined(mut first: Vec<AppConfig>, then: Vec<AppConfig>) -> Vec<AppConfig> {
+    for app in then {
+        match first.iter_mut().find(|earlier| earlier.id.trim() == app.id.trim()) {
+            Some(earlier) => *earlier = app,
+            None => first.push(app),
+        }
+    }
+    first
 }
 
 fn lookup<'e>(environment: &'e [(String, String)], name: &str) -> Option<&'e str> {
@@ -127,12 +187,18 @@ impl<P: Provider> Provider for Named<P> {
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 2] = ["http.allowed_origins", "http.trusted_proxies"];
-    const TEXTS: [&str; 6] = [
+    const TEXTS: [&str; 12] = [
         "admin_ui.password_hash",
         "admin_ui.username",
         "auth.encryption_key",
         "auth.jwt_secret",
         "log.level",
+        "pusher.metrics_host",
+        "pusher.metrics_prefix",
+        "pusher.path_prefix",
+        "pusher.public.cluster",
+        "pusher.public.host",
+        "pusher.soketi_config",
         "server.data_dir",
     ];
     if LISTS.contains(&entry) {

@@ -270,7 +270,7 @@ pub struct WebhookConfig {
     pub events: Vec<WebhookEvent>,
     /// Further headers of each call.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Hidden>,
     /// Only channels whose name starts so.
     pub channel_starts_with: Option<String>,
     /// Only channels whose name ends so.
@@ -414,11 +414,15 @@ impl OldKeyConfig {
     }
 }
 
+fn opened((name, value): (&String, &Hidden)) -> (String, String) {
+    (name.clone(), value.expose().to_owned())
+}
+
 impl WebhookConfig {
     fn to_rule(&self) -> WebhookRule {
         WebhookRule {
             url: self.url.trim().to_owned(),
-            headers: self.headers.clone().into_iter().collect(),
+            headers: self.headers.iter().map(opened).collect(),
             kinds: self.events.iter().copied().map(WebhookKind::from).collect(),
             channel_starts_with: self.channel_starts_with.clone(),
             channel_ends_with: self.channel_ends_with.clone(),
