@@ -206,6 +206,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         head,
     };
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
+    let realtime = doors::realtime(config, &house, &clock);
     let door = ChatDoor {
         dialects,
         open_rooms: Arc::clone(&store) as Arc<dyn OpenRoomStore>,
@@ -227,8 +228,8 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let (hubs, askers) = ((&hub, &deadlines), (&house, &trusted[..]));
     let public = doors::socket_router(config, sockets, hubs, askers, traffic)
         .merge(pusher)
-        .merge(doors::public_http(config, &house, trusted));
-    let admin = http::admin_router(house.clone());
+        .merge(doors::public_http(config, &house, trusted, realtime.clone()));
+    let admin = http::admin_router(house.clone()).merge(http::operators_router(realtime));
     Ok(Built { house, public, admin, hub, store, head: head_sender })
 }
 

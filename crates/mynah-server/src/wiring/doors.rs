@@ -18,11 +18,13 @@ use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
 use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, NotNow, Traffic};
 use crate::http::{self, HttpOptions, Network};
+use crate::identity::{AccessTokens, Verifier, Verifiers};
 use crate::origin::Origins;
 use crate::pusher::{
     ChannelPolicy, ChatChannels, ChatParts, Door, DoorOptions, DoorParts, ReplayRules, Threads,
 };
 use crate::rate::Bucket;
+use crate::realtime::{Realtime, RealtimeParts};
 use crate::recovery::Recovery;
 use crate::socket_io::SocketIo;
 use crate::state::House;
@@ -246,9 +248,26 @@ pub(super) fn trusted_proxies(config: &Config) -> anyhow::Result<Vec<Network>> {
     networks.collect()
 }
 
-pub(super) fn public_http(config: &Config, house: &House, trusted_proxies: Vec<Network>) -> Router {
-    let options =
-        HttpOptions { origins: origins(config), trusted_proxies, ..HttpOptions::default() };
+/// What front ends ask before they open a Pusher socket.
+pub(super) fn realtime(config: &Config, house: &House, clock: &Arc<dyn Clock>) -> Realtime {
+    let tokens = Box::new(AccessTokens(Arc::clone(&house.identity)));
+    Realtime::new(RealtimeParts {
+        apps: house.apps.clone(),
+        accounts: house.accounts.clone(),
+        verifiers: Verifiers::new([tokens as Box<dyn Verifier>]),
+        limits: Arc::clone(&house.limits),
+        clock: Arc::clone(clock),
+        settings: config.pusher.clone(),
+    })
+}
+
+pub(super) fn public_http(
+    config: &Config,
+    house: &House,
+    trusted_proxies: Vec<Network>,
+    realtime: Realtime,
+) -> Router {
+    let options = HttpOptions { origins: origins(config), trusted_proxies, realtime };
     http::public_router(house.clone(), options)
 }
 
