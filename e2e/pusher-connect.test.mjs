@@ -51,6 +51,27 @@ scenario("client and version in the address are free text", async (t) => {
   }
 });
 
+scenario(
+  "silent clients are asked: who answers stays, who does not is closed with 4201",
+  async (t) => {
+    const quick = await PusherServer.start({ env: { MYNAH_PUSHER__ACTIVITY_TIMEOUT_S: "1" } });
+    t.after(() => quick.close());
+    const [answers, silent] = [await RawClient.open(quick), await RawClient.open(quick)];
+    const pinged = await PusherClient.open(quick, { activityTimeout: 60_000 });
+    closing(t, answers, silent, pinged);
+    answers.socket.on("message", (data) => {
+      if (JSON.parse(data).event === "pusher:ping") answers.send({ event: "pusher:pong" });
+    });
+    await silent.find("pusher:ping");
+    await answers.frames.atLeast(3, ({ event }) => event === "pusher:ping", "pings");
+    assert.equal((await silent.closed).code, 4201);
+    await answers.settled();
+    await pinged.settled();
+    assert.deepEqual(pinged.states.items, ["connecting", "connected"]);
+  },
+  90_000,
+);
+
 scenario("a ping is answered with a pong", async (t) => {
   const raw = await RawClient.open(server);
   closing(t, raw);

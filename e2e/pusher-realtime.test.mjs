@@ -133,7 +133,7 @@ scenario("refused again and again: slowed, others are not", async () => {
 });
 
 scenario("many channels in one call", async () => {
-  const form = "socket_id=1.2&channel_name[]=" + NAME + "&channel_name[]=private-orders";
+  const form = `socket_id=1.2&channel_name[]=${NAME}&channel_name[]=private-orders`;
   const { status, body } = await ask(form);
   assert.equal(status, 200);
   assert.equal(body[NAME].status, 200);
