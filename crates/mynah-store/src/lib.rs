@@ -8,6 +8,7 @@
 //! * Nothing is answered, and no listener hears of it, before the commit is on disk.
 //! * Every statement is in one registry and none of them reads a table from end to end.
 //!
-//! Entry point: [`sqlite::SqliteStore::open`].
+//! Entry points: [`sqlite::SqliteStore::open`]; [`soketi::read_apps`] for an import.
 
+pub mod soketi;
 pub mod sqlite;

@@ -68,11 +68,12 @@ const ROOMS: [Room; 10] = [
 const TESTKIT: &str = "mynah-testkit";
 
 /// Outside crates that belong to one room.
-const OWNED: [(&str, &str); 10] = [
+const OWNED: [(&str, &str); 11] = [
     ("rusqlite", "mynah-store"),
     ("libsqlite3-sys", "mynah-store"),
     ("sqlx", "mynah-store"),
     ("tokio-postgres", "mynah-store"),
+    ("mysql_async", "mynah-store"),
     ("redis", "mynah-cluster"),
     ("async-nats", "mynah-cluster"),
     ("axum", "mynah-server"),
