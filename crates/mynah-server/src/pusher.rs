@@ -26,6 +26,8 @@ mod sign_in;
 mod socket;
 mod socket_ids;
 mod subscribing;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels};
