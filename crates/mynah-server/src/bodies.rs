@@ -38,7 +38,7 @@ pub(crate) async fn whole(
         Some(Ok(collected)) => Ok(collected.to_bytes()),
         Some(Err(error)) if !error.is::<LengthLimitError>() => Err(BodyError::Broken),
         Some(Err(_)) | None => {
-            discard(body).await;
+            discard(&mut body).await;
             Err(BodyError::TooLarge)
         }
     }
@@ -47,7 +47,7 @@ pub(crate) async fn whole(
 /// Takes the rest of a body that is too large, without keeping it. A connection closed with unread data
 /// is reset, and the client would see that instead of the answer. What still comes after
 /// [`DISCARDED_BYTES_MAX`] or [`DISCARDED_TIME_MAX`] has to live with it.
-async fn discard(mut body: Body) {
+pub(crate) async fn discard(body: &mut Body) {
     let all = async {
         let mut left = DISCARDED_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {

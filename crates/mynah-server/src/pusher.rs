@@ -7,24 +7,29 @@
 //! A channel is a topic `p:APP:CHANNEL` of the hub; all sockets hear it in one dialect, so that an
 //! event is encoded once for all of them.
 
+pub mod api;
 mod cache;
 mod channels;
 mod chat;
 mod chores;
 mod client_events;
 mod door;
+pub(crate) mod exposition;
 mod frames;
 mod happening;
 mod joining;
 mod leaving;
+mod memory;
 mod names;
 mod people;
 mod policy;
 mod presence;
+pub(crate) mod probes;
 mod registry;
 mod sign_in;
 mod socket;
 mod socket_ids;
+mod soketi_metrics;
 mod subscribing;
 #[cfg(test)]
 mod tests;
@@ -37,8 +42,11 @@ pub use chat::{
 };
 pub use door::{Door, DoorOptions, DoorParts, PUSHER_RULES, pusher_rules};
 pub use happening::{Happening, Observer};
+pub(crate) use memory::MemoryGauge;
 pub use names::{ChatChannel, pairs, peers};
 pub use policy::{ChannelPolicy, NoAccess, NotGranted};
+pub(crate) use probes::Probes;
+pub(crate) use soketi_metrics::SoketiMetrics;
 pub use traffic::Traffic;
 
 /// The hub's topic of a channel.
