@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -69,6 +70,7 @@ pub struct Metrics {
     logins: Family<Outcome, Counter<u64, AtomicU64>>,
     refused_tokens: Family<Outcome, Counter<u64, AtomicU64>>,
     limited: Family<Limit, Counter<u64, AtomicU64>>,
+    lines: RwLock<Vec<Box<dyn Fn() -> String + Send + Sync>>>,
 }
 
 impl Default for Metrics {
@@ -92,8 +94,8 @@ impl Metrics {
         registry.register("logins", "Sign-ins tried", logins.clone());
         registry.register("refused_tokens", "Access tokens refused", refused_tokens.clone());
         registry.register("rate_limited", "Calls refused by a rate limit", limited.clone());
-        let registry = RwLock::new(registry);
-        Self { registry, requests, seconds, logins, refused_tokens, limited }
+        let (registry, lines) = (RwLock::new(registry), RwLock::default());
+        Self { registry, requests, seconds, logins, refused_tokens, limited, lines }
     }
 
     /// Counts an answered request.
@@ -124,13 +126,22 @@ impl Metrics {
         self.registry.write().register_collector(Box::new(Source(Box::new(read))));
     }
 
+    /// Adds families that are not ours to name, as lines of the OpenMetrics text format.
+    pub(crate) fn add_lines(&self, write: impl Fn() -> String + Send + Sync + 'static) {
+        self.lines.write().push(Box::new(write));
+    }
+
     /// Writes everything in the OpenMetrics text format.
     ///
     /// # Errors
     /// Never in practice; the formatter's error is passed on.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::with_capacity(8 * 1024);
-        prometheus_client::encoding::text::encode(&mut text, &self.registry.read())?;
+        encode_registry(&mut text, &self.registry.read())?;
+        for write in &*self.lines.read() {
+            text.push_str(&write());
+        }
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }
@@ -176,6 +187,7 @@ mod tests {
             let (kind, help) = (SampleKind::Gauge, "Live sessions");
             vec![Sample { name: "sessions", help, kind, value: 7 }]
         });
+        metrics.add_lines(|| "other 1\n".to_owned());
         let text = metrics.text().unwrap();
         for line in [
             "mynah_http_requests_total{method=\"GET\",route=\"/v1/rooms/{id}\",status=\"200\"} 1",
@@ -185,5 +197,6 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
+        assert!(text.ends_with("\nother 1\n# EOF\n"), "{text}");
     }
 }

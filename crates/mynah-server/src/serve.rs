@@ -7,6 +7,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::config::{Config, Stage};
 use crate::wiring::build;
@@ -14,6 +15,8 @@ use crate::{drain, listener, secrets};
 
 /// How long requests that are being answered may take after the last connection is gone.
 const LAST_ANSWERS: Duration = Duration::from_millis(250);
+/// Most connections of operators, on each of their listeners.
+const OPERATORS_MAX: usize = 1_000;
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -38,14 +41,23 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     let public = listen(&config.server.host, config.server.port, "server.port (PORT)").await?;
     let admin = listen(&config.admin.host, config.admin.port, "admin.port").await?;
+    let pusher = PusherListeners::open(&config).await?;
     let built = build(&config, &data_dir)?;
     built.begin().await?;
     announce(&config, &public)?;
     let (stop, stopped) = watch::channel(false);
     let most = config.limits.connections_max;
-    let serving =
-        tokio::spawn(listener::serve(public, built.public.clone(), most, stopped.clone()));
-    let watching = tokio::spawn(listener::serve(admin, built.admin.clone(), 1_000, stopped));
+    let mut serving = JoinSet::new();
+    for (listener, router, most) in [
+        (Some(public), Some(built.public.clone()), most),
+        (Some(admin), Some(built.admin.clone()), OPERATORS_MAX),
+        (pusher.own, built.pusher.clone(), most),
+        (pusher.metrics, built.pusher_metrics.clone(), OPERATORS_MAX),
+    ] {
+        if let Some((listener, router)) = listener.zip(router) {
+            serving.spawn(listener::serve(listener, router, most, stopped.clone()));
+        }
+    }
     wait_for_signal().await?;
     tracing::info!("stopping: no new connections, asking the open ones to leave");
     built.house.health.drain();
@@ -58,14 +70,41 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         }
     }
     stop.send_replace(true);
-    let answers =
-        tokio::time::timeout(LAST_ANSWERS, async { drop(tokio::join!(serving, watching)) });
-    if answers.await.is_err() {
+    let answers = async { while serving.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
         tracing::warn!("requests were cut off while they were being answered");
     }
     tokio::task::spawn_blocking(move || built.store.close()).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The listeners that only Pusher's clients, back ends and operators use.
+struct PusherListeners {
+    own: Option<TcpListener>,
+    metrics: Option<TcpListener>,
+}
+
+impl PusherListeners {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let (settings, host) = (&config.pusher, &config.server.host);
+        let is_own = |port: &u16| *port != config.server.port || *port == 0;
+        let own = match settings.port.filter(is_own) {
+            Some(port) if settings.enabled => {
+                Some(listen(host, port, "pusher.port (SOKETI_PORT)").await?)
+            }
+            Some(_) | None => None,
+        };
+        let metrics = match settings.metrics_port {
+            Some(port) if settings.enabled => {
+                let host = settings.metrics_host.as_ref().unwrap_or(host);
+                let entry = "pusher.metrics_port (SOKETI_METRICS_SERVER_PORT)";
+                Some(listen(host, port, entry).await?)
+            }
+            Some(_) | None => None,
+        };
+        Ok(Self { own, metrics })
+    }
 }
 
 fn prepare(data_dir: &Path) -> anyhow::Result<()> {

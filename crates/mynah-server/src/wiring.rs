@@ -2,6 +2,7 @@
 
 mod doors;
 mod gauges;
+mod pusher;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +50,10 @@ pub struct Built {
     pub public: Router,
     /// The operators' listener's answers.
     pub admin: Router,
+    /// The answers of the listener on `pusher.port`.
+    pub pusher: Option<Router>,
+    /// The answers of the listener on `pusher.metrics_port`.
+    pub pusher_metrics: Option<Router>,
     /// Connections, for the end.
     pub hub: Hub,
     /// The store, for the end.
@@ -222,15 +227,18 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         deadlines: deadlines.clone(),
         clock: Arc::clone(&door.clock),
     };
-    let pusher = doors::pusher_router(config, pusher, (&house, &trusted));
+    let pusher = pusher::routers(config, pusher, (&house, &trusted));
     let sockets = doors::chat_sockets(config, &house, door);
     let sockets = WithAdmin::new(sockets, admin_ui);
     let (hubs, askers) = ((&hub, &deadlines), (&house, &trusted[..]));
     let public = doors::socket_router(config, sockets, hubs, askers, traffic)
-        .merge(pusher)
+        .merge(pusher.public)
         .merge(doors::public_http(config, &house, trusted, realtime.clone()));
-    let admin = http::admin_router(house.clone()).merge(http::operators_router(realtime));
-    Ok(Built { house, public, admin, hub, store, head: head_sender })
+    let operators = http::operators_router(realtime);
+    let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
+    let (own, metrics) = (pusher.own, pusher.metrics);
+    let head = head_sender;
+    Ok(Built { house, public, admin, pusher: own, pusher_metrics: metrics, hub, store, head })
 }
 
 fn chat(

@@ -8,6 +8,7 @@ use mynah_store::sqlite::SqliteStore;
 use crate::engine_io::Traffic;
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
+use crate::pusher::{Channels, Traffic as PusherTraffic};
 
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
     Sample { name, help, kind: SampleKind::Gauge, value }
@@ -124,4 +125,20 @@ pub(super) fn watched_traffic(metrics: &Metrics) -> Traffic {
         ]
     });
     watched
+}
+
+/// Over all apps; by app they are told under Soketi's names.
+pub(super) fn watch_channels(metrics: &Metrics, channels: Channels) {
+    metrics.add_source(move || {
+        let apps = channels.traffic();
+        let sum = |of: fn(&PusherTraffic) -> u64| apps.iter().map(|(_, traffic)| of(traffic)).sum();
+        vec![
+            gauge("pusher_sockets", "Open Pusher connections", sum(|t| t.connected)),
+            counter("pusher_sockets_opened", "Pusher connections begun", sum(|t| t.opened)),
+            counter("pusher_messages_received", "Pusher messages received", sum(|t| t.messages_in)),
+            counter("pusher_bytes_received", "Their bytes", sum(|t| t.bytes_in)),
+            counter("pusher_messages_sent", "Pusher messages sent", sum(|t| t.messages_out)),
+            counter("pusher_bytes_sent", "Their bytes", sum(|t| t.bytes_out)),
+        ]
+    });
 }

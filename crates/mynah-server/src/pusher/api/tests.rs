@@ -59,7 +59,7 @@ impl Shop {
         let mut shop = app("shop", KEY, SECRET);
         change(&mut shop);
         let other = app("other", "other-key", "other-secret");
-        let channels = Channels::new(Hub::new(HubConfig::default()));
+        let channels = Channels::new(Hub::new(HubConfig::default()), &PusherConfig::default());
         let api = PusherApi::new(ApiParts {
             apps: Apps::configured([shop.clone(), other], Arc::clone(&clock) as _),
             channels,

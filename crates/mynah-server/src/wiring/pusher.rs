@@ -1,0 +1,80 @@
+//! The Pusher door on its listeners.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::{doors, gauges};
+use crate::config::{Config, PusherConfig};
+use crate::http::Network;
+use crate::pusher::api::{ApiParts, PusherApi};
+use crate::pusher::{DoorParts, MemoryGauge, Probes, SoketiMetrics, exposition, probes};
+use crate::state::House;
+
+/// What each listener answers for Pusher's clients and back ends.
+#[derive(Default)]
+pub(super) struct PusherRouters {
+    /// Beside everything else on the public listener.
+    pub(super) public: Router,
+    /// Beside everything else on the operators' listener.
+    pub(super) admin: Router,
+    /// All that the listener on `pusher.port` answers, if there is one.
+    pub(super) own: Option<Router>,
+    /// All that the listener on `pusher.metrics_port` answers, if there is one.
+    pub(super) metrics: Option<Router>,
+}
+
+/// Opens the door.
+pub(super) fn routers(
+    config: &Config,
+    parts: DoorParts,
+    (house, trusted): (&House, &[Network]),
+) -> PusherRouters {
+    let settings = &config.pusher;
+    if !settings.enabled {
+        return PusherRouters::default();
+    }
+    let channels = parts.channels.clone();
+    let api = PusherApi::new(ApiParts {
+        apps: house.apps.clone(),
+        channels: channels.clone(),
+        defaults: settings.clone(),
+        clock: Arc::clone(&parts.clock),
+        metrics: Arc::clone(&house.metrics),
+    });
+    let memory = Arc::<MemoryGauge>::default();
+    let look = Probes {
+        health: Arc::clone(&house.health),
+        memory: Arc::clone(&memory),
+        memory_threshold_percent: settings.memory_threshold_percent,
+    };
+    let port = settings.port.unwrap_or(config.server.port);
+    let sockets = doors::pusher_router(config, parts, (house, trusted));
+    let door = sockets.merge(api.router(&settings.path_prefix));
+    let read = Box::new(move || api.counts());
+    let names = settings.metrics_prefix.clone();
+    let metrics = Arc::new(SoketiMetrics::new(names, port, memory, read));
+    gauges::watch_channels(&house.metrics, channels);
+    if tells_soketi_names(settings) {
+        let metrics = Arc::clone(&metrics);
+        house.metrics.add_lines(move || exposition::open_metrics(&metrics.families()));
+    }
+    let prefix = &settings.path_prefix;
+    let is_own = settings.port.is_some_and(|port| port != config.server.port || port == 0);
+    let own = is_own.then(|| door.clone().merge(probes::front_router(look.clone(), prefix)));
+    let back = settings.metrics_port.map(|_| probes::back_router(look.clone(), &metrics, prefix));
+    PusherRouters {
+        public: door.merge(probes::public_router(look.clone())),
+        admin: probes::admin_router(look),
+        own,
+        metrics: back,
+    }
+}
+
+/// Whether the operators' `/metrics` has Soketi's names too: where something was configured as for Soketi,
+/// so that others do not scrape numbers twice.
+fn tells_soketi_names(settings: &PusherConfig) -> bool {
+    settings.port.is_some()
+        || settings.metrics_port.is_some()
+        || settings.metrics_prefix != PusherConfig::default().metrics_prefix
+}
