@@ -135,6 +135,7 @@ scenario("one connection is one member: another signature does not add a second"
   await watched.got("pusher:member_added", is("one"));
   join("two");
   await raw.settled();
+  await watcher.settled();
   raw.close();
   await watched.events.when(
     () => (ids(watched).join() === "watcher" ? true : undefined),

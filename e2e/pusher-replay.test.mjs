@@ -30,17 +30,13 @@ async function say(thread, from, to) {
 
 const heard = (it, text) => it.thread.got("tenant-user-message", ({ content }) => content === text);
 
-/** Cuts the line, runs `meanwhile` while no new one can be had, and waits until the client is back. */
-async function away(client, meanwhile) {
-  proxy.refusing = true;
-  proxy.cut();
-  await client.states.when(
-    (items) => (items.at(-1) === "connected" ? undefined : true),
-    "the loss of the connection",
-  );
-  await meanwhile();
+/** Cuts the line, runs `meanwhile` in the second that pusher-js waits, and waits until it is back. */
+async function away(client, meanwhile, line = proxy) {
+  const errors = client.errors.items.length;
   const times = client.thread.names.filter((it) => it === "pusher:subscription_succeeded").length;
-  proxy.refusing = false;
+  line.cut();
+  await client.errors.atLeast(errors + 1, () => true, "the loss of the connection");
+  await meanwhile();
   await client.thread.joined(times + 1);
 }
 
@@ -151,15 +147,7 @@ scenario("switched off: only what is new", async (t) => {
   const ada = await thread.pusher(t, ADA, { via: line.url });
   await say(thread, 1, 1);
   await heard(ada, "m1");
-  line.refusing = true;
-  line.cut();
-  await ada.states.when(
-    (items) => (items.at(-1) === "connected" ? undefined : true),
-    "the loss of the connection",
-  );
-  await say(thread, 2, 2);
-  line.refusing = false;
-  await ada.thread.joined(2);
+  await away(ada, () => say(thread, 2, 2), line);
   await say(thread, 3, 3);
   await heard(ada, "m3");
   assert.deepEqual(contents(ada.thread), ["m1", "m3"]);
