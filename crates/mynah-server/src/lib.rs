@@ -8,6 +8,7 @@
 //! Entry points: [`http::public_router`] and [`http::admin_router`] over a [`state::House`].
 
 pub mod admin_ui;
+pub mod app_command;
 pub mod apps;
 mod bodies;
 pub mod chat_socket;

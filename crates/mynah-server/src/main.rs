@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mynah_server::app_command::{self, AppCommand};
 use mynah_server::config::{self, Config, LogFormat};
 use mynah_server::{serve, wiring};
 use tracing_subscriber::EnvFilter;
@@ -34,6 +35,14 @@ enum Command {
         /// Folder for database and generated secrets (default ./data).
         #[arg(long)]
         data_dir: Option<PathBuf>,
+    },
+    /// Manage apps: what Pusher clients and back ends sign in to.
+    App {
+        /// Folder of the database (default ./data).
+        #[arg(long, global = true)]
+        data_dir: Option<PathBuf>,
+        #[command(subcommand)]
+        what: AppCommand,
     },
     /// Look at the configuration.
     Config {
@@ -75,6 +84,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(serve::serve(config))?;
             Ok(ExitCode::SUCCESS)
+        }
+        Command::App { data_dir, what } => {
+            config.server.data_dir = data_dir.unwrap_or(config.server.data_dir);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let outcome = runtime.block_on(app_command::run(what, &config))?;
+            show(&outcome.text);
+            Ok(if outcome.is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Config { what: ConfigCommand::Print } => {
             show(&toml::to_string_pretty(&config)?);

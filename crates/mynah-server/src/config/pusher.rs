@@ -338,7 +338,8 @@ impl PusherConfig {
 }
 
 impl AppConfig {
-    fn to_app(&self, default: impl FnOnce() -> Option<TenantId>) -> Result<App, String> {
+    /// The app that is meant; `default` gives the tenant of an app that names none.
+    pub(crate) fn to_app(&self, default: impl FnOnce() -> Option<TenantId>) -> Result<App, String> {
         let id = AppId::parse(self.id.trim()).map_err(|_invalid| self.named("id is missing"))?;
         let tenant = match &self.tenant {
             Some(name) => TenantId::parse(name.trim())

@@ -58,6 +58,21 @@ pub(super) fn read(
     reader.finish()
 }
 
+/// The apps of a Soketi configuration file (its name and text), as they stand there.
+///
+/// # Errors
+/// [`ConfigError`] when the file is none, or its list of apps no list of objects.
+pub fn apps_of_file(name: &str, text: &str) -> Result<Vec<Map<String, Value>>, ConfigError> {
+    let mut reader = Reader::default();
+    reader.file(name, text)?;
+    // What is wrong with other options is no matter here.
+    let wrong = reader.wrong.into_iter().find(|problem| problem.contains(APPS));
+    match wrong {
+        Some(problem) => Err(ConfigError::Entry(problem)),
+        None => Ok(reader.apps.unwrap_or_default()),
+    }
+}
+
 /// What is being read.
 #[derive(Default)]
 struct Reader {

@@ -43,6 +43,18 @@ pub fn read_app(fields: &Map<String, Value>) -> SoketiApp {
     read
 }
 
+/// Which of id, key and secret an app does not have.
+pub fn missing(fields: &Map<String, Value>) -> Vec<&'static str> {
+    let has = |wanted: &str| {
+        let named = |name: &str| {
+            let name = plain(name);
+            name == wanted || name.strip_prefix("app") == Some(wanted)
+        };
+        fields.iter().any(|(name, value)| named(name) && !is_unset(value))
+    };
+    ["id", "key", "secret"].into_iter().filter(|field| !has(field)).collect()
+}
+
 /// `maxConnections`, `MaxConnections` and `max_connections` are one name.
 pub(super) fn plain(name: &str) -> String {
     name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
