@@ -1,0 +1,121 @@
+//! The program in a folder of its own, with nothing of this machine's environment.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// An installation.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) ok: bool,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("temporary folder"), environment: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, environment: &[(&str, &str)]) -> Self {
+        let pairs = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        self.environment.extend(pairs);
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("written");
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mynah"));
+        command.current_dir(self.folder.path()).env_clear().args(args);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn say(&self, args: &[&str]) -> Said {
+        let Output { status, stdout, stderr } = self.command(args).output().expect("run");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        Said { ok: status.success(), out: text(stdout), err: text(stderr) }
+    }
+
+    /// Output of a command that must succeed.
+    pub(crate) fn run(&self, args: &[&str]) -> String {
+        let said = self.say(args);
+        assert!(said.ok, "{args:?}: {said:?}");
+        said.out
+    }
+
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let mut with_json = args.to_vec();
+        with_json.push("--json");
+        serde_json::from_str(&self.run(&with_json)).expect("JSON")
+    }
+
+    /// What a command that must fail says.
+    pub(crate) fn refused(&self, args: &[&str]) -> String {
+        let said = self.say(args);
+        assert!(!said.ok && said.out.is_empty(), "{args:?}: {said:?}");
+        said.err
+    }
+
+    /// Starts the server on ports of its own and waits until it is ready.
+    pub(crate) fn serve(&self) -> Server {
+        let mut command = self.command(&["serve"]);
+        command.env("PORT", "0").env("MYNAH_ADMIN__PORT", "0");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("started");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("piped");
+        BufReader::new(out).read_line(&mut line).expect("read");
+        assert!(line.contains("Mynah is ready"), "{line}");
+        Server(child)
+    }
+
+    /// Everything in the data folder.
+    pub(crate) fn stored(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.path("data")).expect("data folder");
+        let paths = files.map(|file| file.expect("entry").path());
+        paths.flat_map(|path: PathBuf| read(&path)).collect()
+    }
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).expect("read")
+}
+
+/// A server that ends with the test.
+pub(crate) struct Server(Child);
+
+impl Server {
+    /// Ends it as a power failure would.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().expect("killed");
+        self.0.wait().expect("ended");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+pub(crate) fn holds(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
