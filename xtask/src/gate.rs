@@ -60,6 +60,7 @@ fn rust(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         let args = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
         process::run(cargo(&args).env("RUSTDOCFLAGS", deny_warnings()))
     })?;
+    steps.step("databases for the import tests", tools::databases)?;
     if tools::has_nextest() {
         steps.runner("tests", &mut cargo(&["nextest", "run", "--workspace", "--locked"]))?;
     } else {

@@ -81,6 +81,23 @@ pub(crate) fn c_toolchain() -> Result<()> {
     }
 }
 
+/// The databases that the tests of `mynah app import` start for themselves.
+pub(crate) fn databases() -> Result<()> {
+    let debians = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut debians = debians.map(|version| version.path().join("bin/initdb"));
+    if find_program("initdb").is_none() && !debians.any(|initdb| initdb.is_file()) {
+        apt_install("postgresql")?;
+    }
+    // Only root has this folder on the PATH.
+    let is_there = |program: &str| {
+        find_program(program).is_some() || PathBuf::from("/usr/sbin").join(program).is_file()
+    };
+    if !is_there("mariadbd") || !is_there("mariadb-install-db") {
+        apt_install("mariadb-server")?;
+    }
+    Ok(())
+}
+
 /// Whether `cargo nextest` can be used.
 pub(crate) fn has_nextest() -> bool {
     find_program("cargo-nextest").is_some()
