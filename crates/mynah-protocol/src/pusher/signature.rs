@@ -70,12 +70,18 @@ impl<'a> Auth<'a> {
         channel: &ChannelName,
         channel_data: Option<&str>,
     ) -> bool {
-        is_signature(of_channel(secret, socket_id, channel, channel_data), self.signature)
+        self.is_plain()
+            && is_signature(of_channel(secret, socket_id, channel, channel_data), self.signature)
     }
 
     /// Whether `secret`, that of [`Self::key`], signed this sign-in; see [`user`].
     pub fn signs_user(&self, secret: &str, socket_id: SocketId, user_data: &str) -> bool {
-        is_signature(of_user(secret, socket_id, user_data), self.signature)
+        self.is_plain() && is_signature(of_user(secret, socket_id, user_data), self.signature)
+    }
+
+    /// Whether there are no capital letters: to clients, a signature has one spelling.
+    fn is_plain(&self) -> bool {
+        !self.signature.bytes().any(|byte| byte.is_ascii_uppercase())
     }
 }
 

@@ -257,7 +257,7 @@ fn signatures_are_hexadecimal_and_whole() {
     let good = channel(SECRET, id, &name, None);
     let is_good =
         |signature: &str| Auth { key: KEY, signature }.signs_channel(SECRET, id, &name, None);
-    assert!(is_good(&good) && is_good(&good.to_uppercase()));
+    assert!(is_good(&good) && !is_good(&good.to_uppercase()));
     let cut = &good[..62];
     for bad in ["", cut, &good[..63], &format!("{good}0"), &format!("{cut}zz"), &format!("{cut}é")]
     {
