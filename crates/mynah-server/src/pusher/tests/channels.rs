@@ -103,6 +103,7 @@ async fn every_signed_kind_of_channel_wants_the_right_signature() {
         house.publish(channel, "secret", "{}").await;
         assert_eq!(ada.heard().await, [""; 0]);
         ada.join(channel, data).await;
+        ada.settled().await;
     }
 }
 
