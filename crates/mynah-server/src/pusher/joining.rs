@@ -59,13 +59,16 @@ impl From<TooManyChannels> for NotIn {
     }
 }
 
+/// Where somebody who waits is told the member's id.
+type Reply = oneshot::Sender<Result<Arc<str>, NotIn>>;
+
 /// Somebody who waits to come to a presence channel.
 pub(super) struct Waiting {
     /// A socket, or a member of the house who has none.
     pub(super) socket: Option<SessionId>,
     pub(super) member: Member,
     pub(super) members_max: usize,
-    pub(super) reply: oneshot::Sender<Result<Arc<str>, NotIn>>,
+    pub(super) reply: Reply,
 }
 
 /// What a batch of newcomers leads to.
@@ -74,7 +77,7 @@ struct Batch {
     added: Vec<Frame>,
     sockets: Vec<SessionId>,
     succeeded: Frame,
-    replies: Vec<(oneshot::Sender<Result<Arc<str>, NotIn>>, Arc<str>)>,
+    replies: Vec<(Reply, Arc<str>)>,
     /// Who was there before.
     audience: u64,
 }

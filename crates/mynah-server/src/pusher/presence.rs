@@ -63,7 +63,9 @@ impl Presence {
             let id = Arc::clone(id);
             let here = self.members.get_mut(&id)?;
             here.sockets = here.sockets.saturating_add(1);
-            if here.fading.take().is_some() && !is_same(&here.info, &member.user_info) {
+            if here.fading.take().is_some()
+                && !is_same(here.info.as_deref(), member.user_info.as_deref())
+            {
                 here.info.clone_from(&member.user_info);
                 self.succeeded = None;
             }
@@ -162,8 +164,8 @@ impl Presence {
     }
 }
 
-fn is_same(one: &Option<Box<RawValue>>, other: &Option<Box<RawValue>>) -> bool {
-    one.as_ref().map(|raw| raw.get()) == other.as_ref().map(|raw| raw.get())
+fn is_same(one: Option<&RawValue>, other: Option<&RawValue>) -> bool {
+    one.map(RawValue::get) == other.map(RawValue::get)
 }
 
 #[cfg(test)]

@@ -71,7 +71,8 @@ struct House {
     notes: Arc<Notes>,
     apps: Vec<Arc<App>>,
     is_draining: Arc<AtomicBool>,
-    _stop: watch::Sender<bool>,
+    /// The listener ends with it.
+    stop: watch::Sender<bool>,
 }
 
 impl House {
@@ -108,10 +109,10 @@ impl House {
         let router = Door::new(parts, options).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (_stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
         tokio::spawn(listener::serve(listener, router, 1_000, stopped));
         let apps = apps.into_iter().map(Arc::new).collect();
-        Self { address, channels, notes, apps, is_draining, _stop }
+        Self { address, channels, notes, apps, is_draining, stop }
     }
 
     fn app(&self) -> &Arc<App> {
@@ -231,7 +232,7 @@ impl Client {
                             let text = String::from_utf8_lossy(&payload).into_owned();
                             received.push_back(Received::Frame(json!({ "websocket": text })));
                         }
-                        other => panic!("{other:?}"),
+                        other @ (Message::Binary(_) | Message::Ping(_)) => panic!("{other:?}"),
                     })
                     .unwrap();
             }
