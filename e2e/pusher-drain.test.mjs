@@ -55,11 +55,9 @@ async function back(all) {
     auth.options({ member: { user_id: "last", user_info: {} } }),
   );
   const channel = await last.joined("presence-room");
+  const members = Object.keys(channel.channel.members.members).sort();
   last.close();
-  assert.deepEqual(
-    Object.keys(channel.channel.members.members).sort(),
-    [...all.map((_, n) => `user-${n}`), "last"].sort(),
-  );
+  assert.deepEqual(members, [...all.map((_, n) => `user-${n}`), "last"].sort());
 }
 
 scenario(

@@ -207,7 +207,7 @@ for (const [what, change, status] of [
 }
 
 scenario("names and order of the query do not matter, values are signed as decoded", async () => {
-  const odd = (query) => ({ ...query, Odd: "a b&c=d/ü", filter_by_prefix: "presence-" });
+  const odd = (query) => ({ ...query, odd: "a b&c=d/ü", filter_by_prefix: "presence-" });
   assert.equal((await call("GET", "/channels", { change: odd })).status, 200);
 });
 
