@@ -1,7 +1,8 @@
-//! The generator: many Socket.IO clients on one thread and one epoll.
+//! The generator: many clients on one thread and one epoll.
 
 mod client;
 mod counts;
+pub(crate) mod pusher;
 #[cfg(test)]
 mod tests;
 
@@ -13,16 +14,16 @@ use anyhow::{Result, bail};
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-pub(crate) use client::{Client, Draft};
+pub(crate) use client::{Client, Draft, Speech};
 pub(crate) use counts::{Counts, Verdict};
 
 use crate::tally::Histogram;
 
 /// One client to be connected.
 pub(crate) struct Dial {
-    /// Request target of the upgrade.
+    /// Target of its first request.
     pub(crate) target: String,
-    pub(crate) token: String,
+    pub(crate) speech: Speech,
     /// Index of the room that it sends to, and whose messages it must get if it `receives`.
     pub(crate) room: u32,
     pub(crate) receives: bool,
@@ -31,7 +32,7 @@ pub(crate) struct Dial {
 /// What connecting a crowd took.
 pub(crate) struct Connected {
     pub(crate) elapsed: Duration,
-    /// From dialling to `connection.ready`.
+    /// From dialling to being ready for messages.
     pub(crate) latency: Histogram,
 }
 
@@ -171,7 +172,8 @@ impl Fleet {
         let room_id = self.room_ids.get(client.room as usize).map_or("", String::as_str);
         for _ in 0..count {
             let id = self.counts.note_sent(now, client.room);
-            let draft = Draft { id, room_id, nonce: self.nonce, at_ns: now };
+            let seq = self.counts.sent_to(client.room);
+            let draft = Draft { id, room_id, nonce: self.nonce, seq, at_ns: now };
             client.compose(&draft, &mut self.scratch);
         }
         let unsent = client.must_flush();

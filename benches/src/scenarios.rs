@@ -5,6 +5,7 @@ mod durable;
 mod fanout;
 mod history;
 mod idle;
+mod pusher;
 mod saturation;
 mod start;
 mod storm;
@@ -39,13 +40,21 @@ pub(crate) enum Scenario {
     Durable,
     /// Pages of 50 over HTTP.
     History,
+    /// Pusher: one channel of 1,000 sockets, 50 events a second over HTTP.
+    PusherA,
+    /// Pusher: 500 channels of 10 sockets, 2,000 events a second over HTTP.
+    PusherB,
+    /// Pusher: the same, as client events.
+    PusherClient,
+    /// Pusher: memory of 5,000 idle sockets in three channels each.
+    PusherIdle,
     /// Cold start and binary size.
     Start,
     /// All of them.
     All,
 }
 
-const ALL: [Scenario; 10] = [
+const ALL: [Scenario; 14] = [
     Scenario::Start,
     Scenario::A,
     Scenario::ABurst,
@@ -56,6 +65,10 @@ const ALL: [Scenario; 10] = [
     Scenario::Storm,
     Scenario::Durable,
     Scenario::History,
+    Scenario::PusherA,
+    Scenario::PusherB,
+    Scenario::PusherClient,
+    Scenario::PusherIdle,
 ];
 
 impl Scenario {
@@ -76,6 +89,10 @@ impl Scenario {
             Self::Storm => storm::run(context),
             Self::Durable => durable::run(context),
             Self::History => history::run(context),
+            Self::PusherA => pusher::a(context),
+            Self::PusherB => pusher::b(context),
+            Self::PusherClient => pusher::client(context),
+            Self::PusherIdle => pusher::idle(context),
             Self::Start | Self::All => start::run(context),
         }
     }

@@ -1,4 +1,5 @@
-//! One client: Engine.IO 4 over WebSocket, Socket.IO 5, the default namespace in the `native` vocabulary.
+//! One client: Engine.IO 4 over WebSocket, Socket.IO 5, the default namespace in the `native` vocabulary; or a Pusher
+//! socket, or a back end that calls Pusher's HTTP API.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socko
 
 use super::Dial;
 use super::counts::Counts;
+use super::pusher::{Caller, Heard, Subscriber};
 use crate::tally::Order;
 use crate::wire;
 
@@ -24,6 +26,16 @@ enum Phase {
     Closed,
 }
 
+/// What a client speaks.
+pub(crate) enum Speech {
+    /// Socket.IO, with this token.
+    SocketIo(String),
+    /// Pusher's protocol.
+    Pusher(Subscriber),
+    /// Pusher's HTTP API.
+    Http(Caller),
+}
+
 /// One message to be sent.
 pub(crate) struct Draft<'a> {
     /// Acknowledgement id, unique in the fleet.
@@ -31,13 +43,15 @@ pub(crate) struct Draft<'a> {
     pub(crate) room_id: &'a str,
     /// Makes client ids unique among fleets.
     pub(crate) nonce: u64,
+    /// How many the room has with this one.
+    pub(crate) seq: u64,
     pub(crate) at_ns: u64,
 }
 
 pub(crate) struct Client {
     socket: OwnedFd,
     phase: Phase,
-    token: String,
+    speech: Speech,
     pub(crate) room: u32,
     pub(crate) receives: bool,
     /// Distinct messages of its room.
@@ -58,15 +72,18 @@ impl Client {
             Ok(()) | Err(Errno::INPROGRESS) => {}
             Err(error) => return Err(error.into()),
         }
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
-            dial.target,
-            wire::KEY
-        );
+        let upgrade = match &dial.speech {
+            Speech::SocketIo(_) | Speech::Pusher(_) => format!(
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n",
+                wire::KEY
+            ),
+            Speech::Http(_) => String::new(),
+        };
+        let request = format!("GET {} HTTP/1.1\r\nHost: {address}\r\n{upgrade}\r\n", dial.target);
         Ok(Self {
             socket,
             phase: Phase::Upgrading,
-            token: dial.token,
+            speech: dial.speech,
             room: dial.room,
             receives: dial.receives,
             received: 0,
@@ -120,9 +137,18 @@ impl Client {
         }
     }
 
-    /// Appends one `message.send`.
+    /// Appends one message.
     pub(crate) fn compose(&mut self, draft: &Draft<'_>, scratch: &mut Vec<u8>) {
-        let Draft { id, room_id, nonce, at_ns } = draft;
+        match &mut self.speech {
+            Speech::SocketIo(_) => self.compose_send(draft, scratch),
+            Speech::Pusher(_) => Subscriber::compose(draft, self.room, scratch, &mut self.unsent),
+            Speech::Http(caller) => caller.compose(draft, self.room, scratch, &mut self.unsent),
+        }
+    }
+
+    /// Appends one `message.send`.
+    fn compose_send(&mut self, draft: &Draft<'_>, scratch: &mut Vec<u8>) {
+        let Draft { id, room_id, nonce, at_ns, .. } = draft;
         scratch.clear();
         // Writing to a vector cannot fail.
         drop(write!(scratch, r#"42{id}["message.send",{{"roomId":"{room_id}","content":""#));
@@ -173,6 +199,9 @@ impl Client {
 
     /// Handles the whole frames in `data` and returns how many bytes they took.
     fn consume(&mut self, index: u32, data: &[u8], counts: &mut Counts, now_ns: u64) -> usize {
+        if let Speech::Http(_) = &self.speech {
+            return self.consume_answers(index, data, counts, now_ns);
+        }
         let mut used = 0;
         if self.phase == Phase::Upgrading {
             let Some(end) = memmem::find(data, b"\r\n\r\n") else { return 0 };
@@ -198,7 +227,57 @@ impl Client {
         used
     }
 
+    /// Handles the whole answers in `data` and returns how many bytes they took.
+    fn consume_answers(
+        &mut self,
+        index: u32,
+        data: &[u8],
+        counts: &mut Counts,
+        now_ns: u64,
+    ) -> usize {
+        let mut used = 0;
+        loop {
+            let Speech::Http(caller) = &mut self.speech else { return used };
+            let is_first = self.phase == Phase::Upgrading;
+            let rest = data.get(used..).unwrap_or_default();
+            let Some(answer) = caller.answer(rest, is_first) else { return used };
+            used += answer.bytes;
+            match answer.draft {
+                Some(id) => counts.note_result(
+                    index,
+                    id,
+                    answer.is_ok.then_some(()).ok_or(answer.text),
+                    now_ns,
+                ),
+                None if is_first && answer.is_ok => self.ready(counts, now_ns),
+                None => self.close(counts, "unexpected answer", answer.text),
+            }
+        }
+    }
+
+    fn ready(&mut self, counts: &mut Counts, now_ns: u64) {
+        self.phase = Phase::Ready;
+        counts.ready += 1;
+        counts.connect_latency.record(now_ns.saturating_sub(self.dialled_ns));
+    }
+
+    fn on_pusher(&mut self, text: &[u8], counts: &mut Counts, now_ns: u64) {
+        let Speech::Pusher(subscriber) = &mut self.speech else { return };
+        match subscriber.hear(text, &mut self.unsent) {
+            Heard::Little => {}
+            Heard::Ready => {
+                self.order.start_after(0);
+                self.ready(counts, now_ns);
+            }
+            Heard::Event(seq) => self.on_message(text, seq, counts, now_ns),
+            Heard::Trouble => counts.trouble("unexpected event", text),
+        }
+    }
+
     fn on_text(&mut self, index: u32, text: &[u8], counts: &mut Counts, now_ns: u64) {
+        if let Speech::Pusher(_) = &self.speech {
+            return self.on_pusher(text, counts, now_ns);
+        }
         match (text.first(), text.get(1)) {
             (Some(b'4'), Some(b'2')) => self.on_event(text, counts, now_ns),
             (Some(b'4'), Some(b'3')) => {
@@ -206,7 +285,8 @@ impl Client {
             }
             (Some(b'2'), None) => wire::encode_masked(wire::TEXT, b"3", &mut self.unsent),
             (Some(b'0'), _) => {
-                let token = std::mem::take(&mut self.token);
+                let Speech::SocketIo(token) = &mut self.speech else { return };
+                let token = std::mem::take(token);
                 let connect = format!(r#"40{{"token":"{token}","dialect":"native"}}"#);
                 wire::encode_masked(wire::TEXT, connect.as_bytes(), &mut self.unsent);
             }
@@ -220,31 +300,33 @@ impl Client {
     fn on_event(&mut self, text: &[u8], counts: &mut Counts, now_ns: u64) {
         let event = text.get(4..).unwrap_or_default();
         if event.starts_with(b"message.created\"") {
-            let Some((sent_ns, room)) = wire::stamp(event) else { return };
-            counts.note_delivery(sent_ns, now_ns, text.len() + 4);
-            let fresh =
-                wire::number_after(event, b"\"seq\":").is_some_and(|seq| self.order.see(seq));
-            if room != self.room {
-                counts.misdirected += 1;
-            } else if fresh {
-                self.received += 1;
-                counts.received_distinct += u64::from(self.receives);
-            }
+            self.on_message(text, wire::number_after(event, b"\"seq\":"), counts, now_ns);
         } else if event.starts_with(b"member.") || event.starts_with(b"room.updated") {
             // Other durable events take numbers of the same sequence.
             if let Some(seq) = wire::number_after(event, b"\"seq\":") {
                 self.order.see(seq);
             }
         } else if event.starts_with(b"connection.ready") && self.phase == Phase::Opening {
-            self.phase = Phase::Ready;
-            counts.ready += 1;
-            counts.connect_latency.record(now_ns.saturating_sub(self.dialled_ns));
+            self.ready(counts, now_ns);
             let rooms = memmem::find(event, b"\"rooms\":").and_then(|at| event.get(at..));
             if let Some(head) = rooms.and_then(|rooms| wire::number_after(rooms, b"\"seq\":")) {
                 self.order.start_after(head);
             }
         } else if event.starts_with(b"error") || event.starts_with(b"session.closed") {
             counts.trouble("event", event);
+        }
+    }
+
+    /// A message of the load.
+    fn on_message(&mut self, text: &[u8], seq: Option<u64>, counts: &mut Counts, now_ns: u64) {
+        let Some((sent_ns, room)) = wire::stamp(text) else { return };
+        counts.note_delivery(sent_ns, now_ns, text.len() + 4);
+        let fresh = seq.is_some_and(|seq| self.order.see(seq));
+        if room != self.room {
+            counts.misdirected += 1;
+        } else if fresh {
+            self.received += 1;
+            counts.received_distinct += u64::from(self.receives);
         }
     }
 

@@ -87,6 +87,11 @@ impl Counts {
         self.sent.len() as u64 - 1
     }
 
+    /// Messages sent to a room.
+    pub(crate) fn sent_to(&self, room: u32) -> u64 {
+        self.sent_per_room.get(room as usize).copied().unwrap_or(0)
+    }
+
     pub(crate) fn sent(&self) -> u64 {
         self.sent.len() as u64
     }
@@ -105,6 +110,18 @@ impl Counts {
     /// Takes the text after `43`: `<id>[{"success":true,…}]`.
     pub(crate) fn note_answer(&mut self, client: u32, text: &[u8], now_ns: u64) {
         let Some((id, _)) = wire::digits(text) else { return };
+        let is_ok = memchr::memmem::find(text, b"\"success\":true").is_some();
+        self.note_result(client, id, if is_ok { Ok(()) } else { Err(text) }, now_ns);
+    }
+
+    /// Takes what became of a message; an error shows what was said.
+    pub(crate) fn note_result(
+        &mut self,
+        client: u32,
+        id: u64,
+        result: Result<(), &[u8]>,
+        now_ns: u64,
+    ) {
         let Some(sent) = self.sent.get_mut(id as usize) else { return };
         if std::mem::replace(&mut sent.answered, true) {
             self.acked_twice += 1;
@@ -113,7 +130,7 @@ impl Counts {
         if self.keep_freed {
             self.freed.push(client);
         }
-        if memchr::memmem::find(text, b"\"success\":true").is_none() {
+        if let Err(text) = result {
             self.refused += 1;
             return note_trouble(&mut self.first_trouble, "message refused", text);
         }

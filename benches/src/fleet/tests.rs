@@ -1,7 +1,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use super::{Dial, Fleet};
+use super::{Dial, Fleet, Speech};
 use crate::floor;
 
 const FRAME_BYTES: usize = 400;
@@ -15,7 +15,7 @@ fn floor_server() -> SocketAddr {
 
 fn seat(room: u32, receives: bool) -> Dial {
     let target = format!("/?room={room}&receives={}", u8::from(receives));
-    Dial { target, token: String::new(), room, receives }
+    Dial { target, speech: Speech::SocketIo(String::new()), room, receives }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use super::{Context, Shape};
-use crate::fleet::{Connected, Dial, Fleet};
+use crate::fleet::{Connected, Dial, Fleet, Speech};
 use crate::launch::{MynahSetup, Server};
 use crate::world;
 
@@ -25,14 +25,14 @@ pub(super) struct Crowd {
     pub(super) senders: u32,
 }
 
-struct Seat {
-    room: u32,
-    receives: bool,
-    sends: bool,
+pub(super) struct Seat {
+    pub(super) room: u32,
+    pub(super) receives: bool,
+    pub(super) sends: bool,
 }
 
 impl Crowd {
-    fn seats(self, echo: bool) -> Vec<Seat> {
+    pub(super) fn seats(self, echo: bool) -> Vec<Seat> {
         let extra = if echo { 0 } else { self.senders };
         let mut seats = Vec::new();
         for room in 0..self.rooms {
@@ -73,7 +73,7 @@ impl Crowd {
         let mut fleet = Fleet::new(server.address, rooms, true)?;
         let dials = self.seats(echo).into_iter().enumerate().map(|(index, seat)| Dial {
             target: TARGET.to_owned(),
-            token: setup.token(&world::user(index), age_s),
+            speech: Speech::SocketIo(setup.token(&world::user(index), age_s)),
             room: seat.room,
             receives: seat.receives,
         });
@@ -87,7 +87,7 @@ impl Crowd {
         let mut fleet = Fleet::new(server.address, rooms, false)?;
         let dials = self.seats(echo).into_iter().map(|seat| Dial {
             target: format!("/?room={}&receives={}", seat.room, u8::from(seat.receives)),
-            token: "x".repeat(200),
+            speech: Speech::SocketIo("x".repeat(200)),
             room: seat.room,
             receives: seat.receives,
         });
@@ -106,7 +106,7 @@ pub(super) fn connect_sessions(
     let mut fleet = Fleet::new(server.address, vec![String::new()], true)?;
     let dials = (0..count as usize).map(|index| Dial {
         target: TARGET.to_owned(),
-        token: setup.token(&world::user(index), age_s),
+        speech: Speech::SocketIo(setup.token(&world::user(index), age_s)),
         room: 0,
         receives: false,
     });

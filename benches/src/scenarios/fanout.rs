@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Context;
 use super::crowd::Crowd;
+use super::{Context, Shape};
 use crate::launch::Server;
 use crate::load::{Measured, Plan, measure};
 use crate::report::{Goal, Table};
 
 #[derive(Clone, Copy)]
-struct Load {
-    crowd: Crowd,
-    rate: f64,
-    burst: u32,
-    volley: u32,
+pub(super) struct Load {
+    pub(super) crowd: Crowd,
+    pub(super) rate: f64,
+    pub(super) burst: u32,
+    pub(super) volley: u32,
 }
 
 impl Load {
-    fn plan(self, context: &Context, echo: bool, window: Duration) -> Plan {
+    pub(super) fn plan(self, context: &Context, echo: bool, window: Duration) -> Plan {
         Plan {
             senders: self.crowd.senders(echo),
             rate: self.rate,
@@ -32,9 +32,8 @@ impl Load {
         }
     }
 
-    fn floor(self, context: &mut Context) -> Result<Measured> {
-        let echo = context.shape()?.echo;
-        let server = context.floor()?;
+    fn floor(self, context: &Context, Shape { frame_bytes, echo }: Shape) -> Result<Measured> {
+        let server = Server::floor(frame_bytes, &context.work)?;
         let (mut fleet, _) = self.crowd.connect_floor(&server, echo)?;
         let plan = self.plan(context, echo, context.seconds(2.5, 0.5));
         measure(&mut fleet, server.pid(), &plan)
@@ -51,33 +50,54 @@ impl Load {
 
     /// Floor, Mynah, floor.
     fn run(self, context: &mut Context) -> Result<Sandwich> {
-        let before = self.floor(context)?;
-        let mynah = self.mynah(context)?;
-        let after = self.floor(context)?;
+        let shape = context.shape()?;
+        self.between_floors(context, shape, |context| self.mynah(context))
+    }
+
+    /// `mynah` between two runs of a floor whose frames have this shape.
+    pub(super) fn between_floors(
+        self,
+        context: &mut Context,
+        shape: Shape,
+        mynah: impl FnOnce(&mut Context) -> Result<Measured>,
+    ) -> Result<Sandwich> {
+        let before = self.floor(context, shape)?;
+        let mynah = mynah(context)?;
+        let after = self.floor(context, shape)?;
         Ok(Sandwich { floors: [before, after], mynah, load: self })
     }
 }
 
-struct Sandwich {
+/// What was measured at Mynah and at the floor before and after.
+pub(super) struct Sandwich {
     floors: [Measured; 2],
     mynah: Measured,
     load: Load,
 }
 
 impl Sandwich {
-    fn beside(&self, table: &mut Table, metric: &str, of: impl Fn(&Measured) -> f64, goal: Goal) {
+    pub(super) fn beside(
+        &self,
+        table: &mut Table,
+        metric: &str,
+        of: impl Fn(&Measured) -> f64,
+        goal: Goal,
+    ) {
         let [before, after] = self.floors.each_ref().map(&of);
         table.beside(metric, f64::midpoint(before, after), of(&self.mynah), goal);
     }
 
-    /// The rows that all four have after their own.
-    fn rest(&self, table: &mut Table, latency: [Goal; 2]) {
+    /// The rows that all have after their own.
+    pub(super) fn rest(&self, table: &mut Table, latency: [Goal; 2]) {
         let [p50, p99] = latency;
         self.beside(table, "delivery p50, ms", |m| m.delivery_latency.quantile_ms(0.5), p50);
         self.beside(table, "delivery p99, ms", |m| m.delivery_latency.quantile_ms(0.99), p99);
         let ack = &self.mynah.ack_latency;
-        table.row("acknowledgement p50, ms", ack.quantile_ms(0.5), Goal::None);
-        table.row("acknowledgement p99, ms", ack.quantile_ms(0.99), Goal::None);
+        let is_acknowledged = ack.count() > 0 || self.mynah.verdict.acks_lost > 0;
+        if is_acknowledged {
+            table.row("acknowledgement p50, ms", ack.quantile_ms(0.5), Goal::None);
+            table.row("acknowledgement p99, ms", ack.quantile_ms(0.99), Goal::None);
+        }
         let asked = self.load.rate * f64::from(self.load.crowd.members);
         let held = Goal::AtLeast((asked * 0.98).floor());
         self.beside(table, "deliveries/s", |m| m.deliveries_per_s, held);
@@ -85,7 +105,9 @@ impl Sandwich {
         self.beside(table, "lost", |m| m.verdict.lost as f64, goal);
         self.beside(table, "doubled", |m| m.verdict.doubled as f64, goal);
         self.beside(table, "out of order", |m| m.verdict.reordered as f64, goal);
-        table.row("acknowledgements lost", self.mynah.verdict.acks_lost as f64, goal);
+        if is_acknowledged {
+            table.row("acknowledgements lost", self.mynah.verdict.acks_lost as f64, goal);
+        }
         self.beside(table, "RSS, MB", |m| m.memory.resident as f64 / 1e6, Goal::None);
         let [before, after] = &self.floors;
         table.note(format!(
@@ -108,8 +130,8 @@ impl Sandwich {
     }
 }
 
-const PER_DELIVERY: &str = "server CPU per delivery, µs";
-const PER_MESSAGE: &str = "server CPU per message, µs";
+pub(super) const PER_DELIVERY: &str = "server CPU per delivery, µs";
+pub(super) const PER_MESSAGE: &str = "server CPU per message, µs";
 
 pub(super) fn a(context: &mut Context) -> Result<Table> {
     let crowd = Crowd { rooms: 1, members: 1_000, senders: 1 };
@@ -134,7 +156,7 @@ pub(super) fn a_burst(context: &mut Context) -> Result<Table> {
     Ok(table)
 }
 
-fn many_rooms(context: &Context) -> Crowd {
+pub(super) fn many_rooms(context: &Context) -> Crowd {
     Crowd { rooms: if context.quick { 200 } else { 500 }, members: 10, senders: 1 }
 }
 

@@ -11,13 +11,13 @@ use crate::machine::{Cpu, Memory};
 use crate::report::{Goal, Table};
 use crate::world;
 
-const ROOMS_EACH: u32 = 3;
+pub(super) const ROOMS_EACH: u32 = 3;
 const MEMBERS: u32 = 10;
 /// Connected and closed again before the base is taken: code pages and pools count once, not per session.
-const WARM: u32 = 200;
+pub(super) const WARM: u32 = 200;
 
 /// Resident octets per connection at the floor server, which keeps next to nothing.
-fn floor(context: &mut Context) -> Result<f64> {
+pub(super) fn floor(context: &mut Context) -> Result<f64> {
     let server = context.floor()?;
     let crowd = |rooms| Crowd { rooms, members: MEMBERS, senders: 0 };
     drop(crowd(WARM / MEMBERS).connect_floor(&server, true)?);
