@@ -313,7 +313,7 @@ fn a_second_opener_is_kept_out() {
 #[tokio::test]
 async fn a_full_disk_refuses_writes_and_recovers() {
     let folder = tempfile::tempdir().expect("temporary folder");
-    let options = SqliteOptions { pages_max: Some(60), ..SqliteOptions::default() };
+    let options = SqliteOptions { pages_max: Some(100), ..SqliteOptions::default() };
     let (store, s) = open_with(folder.path(), &options);
     let ada = s.user("ada").await;
     let room = s.group(&ada, &[], "r").await;
