@@ -36,7 +36,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use mynah_domain::ports::{AppStore, Commit, CommitListener};
+use mynah_domain::ports::{AppStore, Commit, CommitListener, OutboxStore};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -160,13 +160,26 @@ impl SqliteStore {
 
     /// The apps of a database, also while a server has it open: for commands beside a running server.
     ///
-    /// Nothing but apps may be changed past the server, which remembers rooms and users. A database that
+    /// Nothing but apps and the outbox may be changed past the server, which remembers rooms and users. A database that
     /// is not there is made; one that no server has open is brought up to date.
     ///
     /// # Errors
     /// [`OpenError`]; [`OpenError::Older`] when a server of an earlier release has it open.
     pub fn open_apps(path: impl AsRef<Path>) -> Result<Arc<dyn AppStore>, OpenError> {
-        let file = connect::file_in(path.as_ref())?;
+        Ok(Self::open_beside(path.as_ref())?)
+    }
+
+    /// The outbox of a database, also while a server has it open, which remembers nothing of it: for
+    /// commands beside a running server. Otherwise like [`SqliteStore::open_apps`].
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::Older`] when a server of an earlier release has it open.
+    pub fn open_outbox(path: impl AsRef<Path>) -> Result<Arc<dyn OutboxStore>, OpenError> {
+        Ok(Self::open_beside(path.as_ref())?)
+    }
+
+    fn open_beside(path: &Path) -> Result<Arc<Self>, OpenError> {
+        let file = connect::file_in(path)?;
         connect::inspect(&file)?;
         let options = SqliteOptions { readers: 1, ..SqliteOptions::default() };
         let open = || {
@@ -187,7 +200,7 @@ impl SqliteStore {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self::run(&file, conn, &options, (None, Arc::new(Nobody)))?)
+        Self::run(&file, conn, &options, (None, Arc::new(Nobody)))
     }
 
     fn start(&self, name: String, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
@@ -232,7 +245,7 @@ impl SqliteStore {
     }
 }
 
-/// Hears of nothing: an app is no event.
+/// Hears of nothing: apps and deliveries are no events.
 struct Nobody;
 
 impl CommitListener for Nobody {
