@@ -11,6 +11,7 @@ mod connection;
 mod pool;
 mod target;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::header::{HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Request};
-use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 
 use crate::address::{Forbidden, Reach};
 use crate::resolve::Resolver;
@@ -126,7 +128,28 @@ impl Client {
     /// A client that trusts the certificate authorities of the system, or those of Mozilla where the
     /// system has none. Reads files; call it at the start.
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Self {
-        Self { options, resolver, tls: connection::tls(), pool: Pool::default() }
+        Self {
+            options,
+            resolver,
+            tls: connection::tls(connection::authorities()),
+            pool: Pool::default(),
+        }
+    }
+
+    /// A client that trusts these certificate authorities and no others.
+    ///
+    /// # Errors
+    /// One of them is no certificate.
+    pub fn trusting(
+        options: ClientOptions,
+        resolver: Arc<dyn Resolver>,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<Self, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority.clone())?;
+        }
+        Ok(Self { options, resolver, tls: connection::tls(roots), pool: Pool::default() })
     }
 
     async fn attempt(&self, request: Post) -> Result<Answer, PostError> {
@@ -154,6 +177,10 @@ impl Client {
     }
 
     async fn connect(&self, target: &Target) -> Result<Connection, PostError> {
+        if target.is_this_machine() {
+            // Not every resolver knows these names (RFC 6761), and none may say otherwise.
+            self.options.reach.check(Ipv4Addr::LOCALHOST.into())?;
+        }
         let addresses = match target.address() {
             Some(address) => vec![address],
             None => self.resolver.resolve(&target.host).await.map_err(|error| {

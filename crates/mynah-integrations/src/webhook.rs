@@ -41,12 +41,13 @@ use stats::Stats;
 /// Makes requests of events: whose they are, how they are spelled and signed is its affair.
 #[async_trait]
 pub trait Sealer: Send + Sync {
-    /// The request that tells `events` (JSON objects, all of the endpoint's app) to an endpoint, signed
-    /// with the key that the app has now.
+    /// The request that makes these deliveries, all of this endpoint: signed with a key that its app has
+    /// now.
     ///
     /// # Errors
     /// [`NotSealed`].
-    async fn seal(&self, endpoint: &Endpoint, events: &[&str]) -> Result<Sealed, NotSealed>;
+    async fn seal(&self, endpoint: &Endpoint, deliveries: &[Delivery])
+    -> Result<Sealed, NotSealed>;
 }
 
 /// A request's headers and body.

@@ -110,8 +110,8 @@ impl Connection {
     }
 }
 
-/// Certificates of the system, or of Mozilla where there are none (in an empty container).
-pub(super) fn tls() -> Arc<ClientConfig> {
+/// Certificate authorities of the system, or of Mozilla where there are none (in an empty container).
+pub(super) fn authorities() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     let (_, unreadable) = roots.add_parsable_certificates(found.certs);
@@ -122,6 +122,10 @@ pub(super) fn tls() -> Arc<ClientConfig> {
         );
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
+    roots
+}
+
+pub(super) fn tls(roots: RootCertStore) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -59,6 +59,12 @@ impl Target {
         Ok(Self { origin, host, authority, path_and_query, address })
     }
 
+    /// Whether the name can only mean the machine itself.
+    pub(super) fn is_this_machine(&self) -> bool {
+        let name = self.host.strip_suffix('.').unwrap_or(&self.host);
+        name == "localhost" || name.ends_with(".localhost")
+    }
+
     /// The address, if the url has one instead of a name.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.address

@@ -145,8 +145,7 @@ impl Course {
     }
 
     async fn send(&self, envelope: &[Delivery]) -> Result<(), Failure> {
-        let events: Vec<&str> = envelope.iter().map(|d| d.event.as_str()).collect();
-        let sealed = self.inner.parts.sealer.seal(&self.endpoint, &events).await;
+        let sealed = self.inner.parts.sealer.seal(&self.endpoint, envelope).await;
         let sealed = sealed.map_err(|not| match not {
             NotSealed::Gone(text) => Failure::last(text),
             NotSealed::Later(text) => Failure::of(text),

@@ -13,8 +13,9 @@ use super::Inner;
 use super::endpoints::{Endpoints, Health, RoundEnd};
 use super::round::{self, Round};
 
-/// How often the outbox is looked through for endpoints that nobody told of.
-const LOOK_EVERY: Duration = Duration::from_mins(1);
+/// How often the outbox is looked through for what nobody told of: a command beside the server may have
+/// revived dead letters.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
 /// How often what waits is counted.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// How often old dead letters are deleted.
