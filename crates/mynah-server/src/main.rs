@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mynah_server::app_command::{self, AppCommand};
 use mynah_server::config::{self, Config, LogFormat};
+use mynah_server::pusher::webhooks::command::{self as webhook_command, WebhookCommand};
 use mynah_server::{serve, wiring};
 use tracing_subscriber::EnvFilter;
 
@@ -43,6 +44,14 @@ enum Command {
         data_dir: Option<PathBuf>,
         #[command(subcommand)]
         what: AppCommand,
+    },
+    /// Deal with webhooks that were given up, also while the server runs.
+    Webhook {
+        /// Folder of the database (default ./data).
+        #[arg(long, global = true)]
+        data_dir: Option<PathBuf>,
+        #[command(subcommand)]
+        what: WebhookCommand,
     },
     /// Look at the configuration.
     Config {
@@ -91,6 +100,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let outcome = runtime.block_on(app_command::run(what, &config))?;
             show(&outcome.text);
             Ok(if outcome.is_complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Command::Webhook { data_dir, what } => {
+            let data_dir = data_dir.unwrap_or(config.server.data_dir);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            show(&runtime.block_on(webhook_command::run(&data_dir, what))?);
+            Ok(ExitCode::SUCCESS)
         }
         Command::Config { what: ConfigCommand::Print } => {
             show(&toml::to_string_pretty(&config)?);

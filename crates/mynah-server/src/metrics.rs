@@ -131,6 +131,11 @@ impl Metrics {
         self.lines.write().push(Box::new(write));
     }
 
+    /// Adds families that are read at each scrape.
+    pub fn add_collector(&self, collector: Box<dyn Collector>) {
+        self.registry.write().register_collector(collector);
+    }
+
     /// Writes everything in the OpenMetrics text format.
     ///
     /// # Errors

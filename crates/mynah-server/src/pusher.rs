@@ -34,6 +34,7 @@ mod subscribing;
 #[cfg(test)]
 mod tests;
 mod traffic;
+pub mod webhooks;
 
 pub use channels::{CachedEvent, ChannelEvent, ChannelInfo, Channels};
 pub use chat::{

@@ -74,6 +74,9 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
         tracing::warn!("requests were cut off while they were being answered");
     }
+    if let Some(webhooks) = &built.webhooks {
+        webhooks.stop().await;
+    }
     tokio::task::spawn_blocking(move || built.store.close()).await?;
     tracing::info!("stopped");
     Ok(())

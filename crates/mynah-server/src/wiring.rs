@@ -32,6 +32,7 @@ use crate::identity::{Identity, IdentityRules, Secret};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
+use crate::pusher::webhooks::PusherWebhooks;
 use crate::pusher::{Channels, DoorParts, ThreadParts, Threads, pusher_rules};
 use crate::rate::{Bucket, Rate, RateLimits};
 use crate::relay::Relay;
@@ -54,6 +55,8 @@ pub struct Built {
     pub pusher: Option<Router>,
     /// The answers of the listener on `pusher.metrics_port`.
     pub pusher_metrics: Option<Router>,
+    /// What back ends are told, for the end.
+    pub webhooks: Option<PusherWebhooks>,
     /// Connections, for the end.
     pub hub: Hub,
     /// The store, for the end.
@@ -210,6 +213,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         health: Arc::new(Health::new(Arc::clone(&store) as _)),
         head,
     };
+    let webhooks = pusher::webhooks(config, &store, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let realtime = doors::realtime(config, &house, &clock);
     let door = ChatDoor {
@@ -237,8 +241,17 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let operators = http::operators_router(realtime);
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
     let (own, metrics) = (pusher.own, pusher.metrics);
-    let head = head_sender;
-    Ok(Built { house, public, admin, pusher: own, pusher_metrics: metrics, hub, store, head })
+    Ok(Built {
+        house,
+        public,
+        admin,
+        pusher: own,
+        pusher_metrics: metrics,
+        webhooks,
+        hub,
+        store,
+        head: head_sender,
+    })
 }
 
 fn chat(

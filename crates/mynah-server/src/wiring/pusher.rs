@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use axum::Router;
+use mynah_domain::ports::{Clock, IdSource, OutboxStore};
+use mynah_store::sqlite::SqliteStore;
 
 use super::{doors, gauges};
 use crate::config::{Config, PusherConfig};
 use crate::http::Network;
 use crate::pusher::api::{ApiParts, PusherApi};
-use crate::pusher::{DoorParts, MemoryGauge, Probes, SoketiMetrics, exposition, probes};
+use crate::pusher::webhooks::{PusherWebhookParts, PusherWebhooks};
+use crate::pusher::{Channels, DoorParts, MemoryGauge, Probes, SoketiMetrics, exposition, probes};
 use crate::state::House;
 
 /// What each listener answers for Pusher's clients and back ends.
@@ -69,6 +72,29 @@ pub(super) fn routers(
         own,
         metrics: back,
     }
+}
+
+/// Starts telling back ends what happens in channels; nothing, if the door is not open.
+pub(super) fn webhooks(
+    config: &Config,
+    store: &Arc<SqliteStore>,
+    house: &House,
+    sources: (&Arc<dyn Clock>, &Arc<dyn IdSource>),
+    channels: &Channels,
+) -> Option<PusherWebhooks> {
+    if !config.pusher.enabled {
+        return None;
+    }
+    let parts = PusherWebhookParts {
+        store: Arc::clone(store) as Arc<dyn OutboxStore>,
+        apps: house.apps.clone(),
+        clock: Arc::clone(sources.0),
+        ids: Arc::clone(sources.1),
+    };
+    let webhooks = PusherWebhooks::start(&config.pusher.webhooks, parts);
+    webhooks.watch(&house.metrics);
+    channels.observe(webhooks.observer());
+    Some(webhooks)
 }
 
 /// Whether the operators' `/metrics` has Soketi's names too: where something was configured as for Soketi,
