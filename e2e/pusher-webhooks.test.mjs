@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { after, before } from "node:test";
 import { AuthProgram } from "./support/pusher-auth.mjs";
 import { closing, PusherClient } from "./support/pusher-client.mjs";
-import { app, PusherServer } from "./support/pusher-server.mjs";
+import { app, PusherServer, SOKETI } from "./support/pusher-server.mjs";
 import { scenarios } from "./support/server.mjs";
 import { Recorder } from "./support/wait.mjs";
 
@@ -12,6 +12,8 @@ import { Recorder } from "./support/wait.mjs";
 class Hook {
   calls = new Recorder("webhooks");
   events = new Recorder("webhook events");
+  /** Ids of events, at each try. */
+  ids = new Recorder("ids of webhook events");
   status = 200;
 
   static async start() {
@@ -29,7 +31,10 @@ class Hook {
     response.writeHead(status).end();
     const { events } = JSON.parse(rawBody);
     this.calls.push({ headers: request.headers, rawBody, status });
-    if (status === 200) for (const event of events) this.events.push(event);
+    for (const { event_id, ...event } of events) {
+      if (event_id) this.ids.push({ event_id, channel: event.channel, status });
+      if (status === 200) this.events.push(event);
+    }
   }
 
   got(name, match = () => true) {
@@ -107,7 +112,9 @@ scenario("signed with the key of the app, as the server library checks it", asyn
   const webhook = server.backend(apps.all).webhook({ headers, rawBody });
   assert.equal(webhook.isValid(), true);
   assert.ok(webhook.getTime().getTime() > 1_600_000_000_000);
-  assert.deepEqual(webhook.getEvents()[0], { name: "channel_occupied", channel: "signed" });
+  const [{ event_id, ...event }] = webhook.getEvents();
+  assert.deepEqual(event, { name: "channel_occupied", channel: "signed" });
+  if (!SOKETI) assert.match(event_id, /^[0-9a-f-]{36}$/);
   assert.equal(server.backend(apps.other).webhook({ headers, rawBody }).isValid(), false);
 });
 
@@ -219,6 +226,8 @@ scenario(
     await hooks.all.got("channel_occupied", on("impatient"));
     hooks.other.status = 200;
     await hooks.other.events.find(on("patient"), "the event in the end", 45_000);
+    const ids = hooks.other.ids.items.filter(on("patient")).map(({ event_id }) => event_id);
+    assert.ok(ids.length > 2 && new Set(ids).size === 1, "an event keeps its id");
   },
 );
 
