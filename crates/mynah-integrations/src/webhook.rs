@@ -116,6 +116,9 @@ pub struct WebhookParts {
     pub clock: Arc<dyn Clock>,
 }
 
+/// How long the end waits for calls.
+const STOP_MAX: Duration = Duration::from_secs(6);
+
 /// The running outbox; cloning copies a handle.
 #[derive(Clone)]
 pub struct Webhooks(Arc<Inner>);
@@ -201,15 +204,19 @@ impl Webhooks {
         self.0.stats.all()
     }
 
-    /// Begins nothing more and waits for the calls under way, which end by their deadline. What waits
-    /// stays in the outbox.
+    /// Begins nothing more and waits for the calls under way, a few seconds at most: one that takes longer
+    /// is cut off and made again after the next start. What waits stays in the outbox.
     pub async fn stop(&self) {
         self.0.news.stop();
         let task = self.0.scheduler.lock().take();
-        if let Some(task) = task
-            && task.await.is_err()
-        {
-            tracing::error!("the delivery of webhooks had panicked");
+        let Some(mut task) = task else { return };
+        match tokio::time::timeout(STOP_MAX, &mut task).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the delivery of webhooks had panicked"),
+            Err(_) => {
+                tracing::warn!("webhook calls were cut off; they are made again");
+                task.abort();
+            }
         }
     }
 }

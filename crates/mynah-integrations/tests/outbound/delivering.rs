@@ -227,3 +227,16 @@ async fn at_the_end_calls_under_way_are_waited_for_and_the_rest_stays() {
     w.does("x", Does::Answer(200));
     assert_eq!(w.restarted().bodies(3).await, ["a: c/1", "a: c/2", "a: c/3"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_does_not_wait_for_ever() {
+    let w = plain();
+    w.does("x", Does::Slow(Duration::from_mins(2)));
+    w.tell(&endpoint("a", "x"), &["c/1"]).await;
+    w.calls(1).await;
+    let begun = tokio::time::Instant::now();
+    w.webhooks.stop().await;
+    assert!(begun.elapsed() < SECOND * 10);
+    w.does("x", Does::Answer(200));
+    assert_eq!(w.restarted().bodies(2).await, ["a: c/1", "a: c/1"], "again, rather than never");
+}
