@@ -65,11 +65,15 @@ impl Server {
         let counted = Arc::clone(&seen);
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         tasks.spawn(async move {
+            let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream, Arc::clone(&counted), answers).await;
-                }
+                let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
+                open.spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, counted, answers).await;
+                    }
+                });
             }
         });
         Self { address, seen, _tasks: tasks }
