@@ -98,3 +98,26 @@ test("private addresses are not called unless that is set, dead letters can be s
   );
   assert.ok(!calls.items.some(named("dropped")));
 });
+
+test("subscription_count, of an app that counts", { skip, timeout: 60_000 }, async (t) => {
+  const toml = `[[pusher.apps]]
+id = "${shop.id}"
+key = "${shop.key}"
+secret = "${shop.secret}"
+subscription_counts = true
+[[pusher.apps.webhooks]]
+url = "${shop.webhooks[0].url}"
+events = ["subscription_count"]
+`;
+  const server = await PusherServer.start({ apps: [shop], toml, env: { [ALLOWED]: "true" } });
+  t.after(() => server.close());
+  await visit(t, server, "counted");
+  const { events } = await calls.find(named("counted"), "the call");
+  const { event_id, ...event } = events[0];
+  assert.ok(event_id);
+  assert.deepEqual(event, {
+    name: "subscription_count",
+    channel: "counted",
+    subscription_count: 1,
+  });
+});
