@@ -39,7 +39,7 @@ enum Told<'a> {
     Event {
         channels: BTreeMap<&'a str, Attributes>,
     },
-    /// One object for each event, of its only channel.
+    /// One object for each event.
     Batch {
         batch: Vec<BatchItem<'a>>,
     },
@@ -48,7 +48,9 @@ enum Told<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum BatchItem<'a> {
+    /// Of its only channel; empty if nothing was asked.
     One(Attributes),
+    /// Of an event to several channels, which Pusher does not know in batches.
     More { channels: BTreeMap<&'a str, Attributes> },
 }
 
@@ -118,21 +120,20 @@ impl PusherApi {
 
     fn told_in_batch<'a>(&self, app: &AppId, asked: &'a Asked) -> BatchItem<'a> {
         match asked.channels.as_slice() {
+            [] => BatchItem::One(Attributes::default()),
             [channel] => BatchItem::One(self.known(app, channel, asked)),
             _ => BatchItem::More { channels: self.told(app, asked) },
         }
     }
 
     fn known(&self, app: &AppId, channel: &ChannelName, asked: &Asked) -> Attributes {
-        if asked.info.is_empty() {
-            return Attributes::default();
-        }
         let known = self.channels.channel(app, channel.as_str()).unwrap_or_default();
         Attributes::asked(channel, asked.info, &known)
     }
 }
 
 impl Asked {
+    /// Of an event without `info` nothing is asked, of any channel.
     fn of(event: &Event) -> Self {
         let channels = if event.info.is_empty() { Vec::new() } else { event.channels.clone() };
         Self { channels, info: event.info }

@@ -43,23 +43,17 @@ impl From<CachedEvent> for Cached {
 }
 
 impl Attributes {
-    /// Those asked for that the channel can have; what a publisher is told.
+    /// Those asked for that the channel can have.
     pub(super) fn asked(channel: &ChannelName, info: Info, known: &ChannelInfo) -> Self {
         let is_presence = channel.kind() == ChannelKind::Presence;
+        Self::of(info, is_presence, known)
+    }
+
+    fn of(info: Info, is_presence: bool, known: &ChannelInfo) -> Self {
         Self {
             subscription_count: info.subscription_count.then_some(known.subscriptions),
             user_count: (info.user_count && is_presence).then(|| known.users.unwrap_or(0)),
             ..Self::default()
-        }
-    }
-
-    /// Soketi's: always the count of subscriptions, and of users where there are any.
-    fn all(is_presence: bool, known: &ChannelInfo) -> Self {
-        Self {
-            occupied: Some(known.subscriptions > 0),
-            subscription_count: Some(known.subscriptions),
-            user_count: is_presence.then(|| known.users.unwrap_or(0)),
-            cache: None,
         }
     }
 }
@@ -82,29 +76,39 @@ struct User<'a> {
 }
 
 impl PusherApi {
-    /// `GET /apps/ID/channels?filter_by_prefix=presence-&info=user_count`
+    /// `GET /apps/ID/channels?filter_by_prefix=presence-&info=user_count`. With `info` a channel has what was
+    /// asked for, as Pusher's; without, what Soketi tells of each.
     pub(super) fn occupied(&self, caller: &Caller, left: Option<Left>) -> Result<Answer, Refusal> {
         let query = caller.query();
         let prefix = query.get("filter_by_prefix").unwrap_or_default();
-        let info = Info::parse(query.get("info").unwrap_or_default());
-        if info.user_count && !prefix.starts_with(PRESENCE) {
+        let info = query.get("info").map(Info::parse);
+        if info.is_some_and(|info| info.user_count) && !prefix.starts_with(PRESENCE) {
             let text = "user_count may only be requested with a filter_by_prefix of presence-.";
             return Err(Refusal::bad(text));
         }
         let found = self.channels.occupied(&caller.app.id, prefix).into_iter();
         let channels = found.map(|(name, known)| {
-            let attributes = Attributes::all(name.starts_with(PRESENCE), &known);
+            let is_presence = name.starts_with(PRESENCE);
+            let attributes = match info {
+                Some(info) => Attributes::of(info, is_presence, &known),
+                None => Attributes {
+                    occupied: Some(true),
+                    subscription_count: Some(known.subscriptions),
+                    ..Attributes::default()
+                },
+            };
             (name, attributes)
         });
         Ok(Answer::new(&Occupied { channels: channels.collect() }, left))
     }
 
-    /// `GET /apps/ID/channels/NAME?info=user_count,subscription_count,cache`
+    /// `GET /apps/ID/channels/NAME?info=user_count,subscription_count,cache`; without `info` what Soketi tells.
     pub(super) fn channel(&self, caller: &Caller, left: Option<Left>) -> Result<Answer, Refusal> {
         let channel = named(caller)?;
         let query = caller.query();
-        let info = Info::parse(query.get("info").unwrap_or_default());
         let is_presence = channel.kind() == ChannelKind::Presence;
+        let all = Info { subscription_count: true, user_count: is_presence, cache: false };
+        let info = query.get("info").map_or(all, Info::parse);
         if info.user_count && !is_presence {
             return Err(Refusal::bad("user_count may only be requested of presence channels."));
         }
@@ -112,7 +116,8 @@ impl PusherApi {
             return Err(Refusal::bad("cache may only be requested of cache channels."));
         }
         let known = self.channels.channel(&caller.app.id, channel.as_str()).unwrap_or_default();
-        let mut attributes = Attributes::all(is_presence, &known);
+        let mut attributes = Attributes::of(info, is_presence, &known);
+        attributes.occupied = Some(known.subscriptions > 0);
         attributes.cache = info.cache.then(|| known.cache.map(Cached::from));
         Ok(Answer::new(&attributes, left))
     }

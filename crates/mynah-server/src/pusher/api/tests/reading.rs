@@ -33,7 +33,7 @@ async fn nobody_is_in_an_app_without_sockets() {
 async fn members_are_told_with_and_without_what_they_brought() {
     let shop = with_members("presence-a").await;
     let channel = shop.get("/apps/shop/channels/presence-a?info=user_count").await.expect(200);
-    assert_eq!(channel["user_count"], 2);
+    assert_eq!(channel, json!({"occupied": true, "user_count": 2}));
     let mut users = shop.get("/apps/shop/channels/presence-a/users").await.expect(200);
     users["users"].as_array_mut().unwrap().sort_by_key(|user| user["id"].to_string());
     assert_eq!(users, json!({"users": [{"id": "7"}, {"id": "ada"}]}));
@@ -47,7 +47,10 @@ async fn channels_are_listed_by_prefix() {
     let shop = with_members("presence-a").await;
     let path = "/apps/shop/channels?filter_by_prefix=presence-&info=user_count";
     let body = shop.get(path).await.expect(200);
-    assert_eq!(body["channels"]["presence-a"]["user_count"], 2, "{body}");
+    assert_eq!(body, json!({"channels": {"presence-a": {"user_count": 2}}}));
+    let body = shop.get("/apps/shop/channels").await.expect(200);
+    assert_eq!(body["channels"]["presence-a"]["occupied"], true, "{body}");
+    assert!(body["channels"]["presence-a"]["subscription_count"].is_u64(), "{body}");
     let body = shop.get("/apps/shop/channels?filter_by_prefix=private-").await.expect(200);
     assert_eq!(body, json!({"channels": {}}));
 }
