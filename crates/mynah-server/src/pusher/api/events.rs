@@ -153,7 +153,7 @@ impl Work {
     async fn once(self, entry: Arc<Entry>) -> Result<(Option<Left>, bool), Refusal> {
         let mut done = None;
         let first = async {
-            done = Some(self.run().await?);
+            done = Some(Box::pin(self.run()).await?);
             Ok::<_, Refusal>(())
         };
         entry.published.get_or_try_init(|| first).await?;

@@ -18,7 +18,7 @@ const KEY_BYTES_MAX: usize = 255;
 /// Most keys that are remembered, over all apps; of more, those used longest ago are forgotten.
 const KEYS_MAX: u64 = 50_000;
 /// How long a key is remembered: as long as a request may be repeated with its signature.
-const KEPT: Duration = Duration::from_secs(600);
+const KEPT: Duration = Duration::from_mins(10);
 
 /// What became of a key's first request.
 #[derive(Debug)]

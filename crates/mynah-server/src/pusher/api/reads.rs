@@ -25,10 +25,14 @@ pub(super) struct Attributes {
     subscription_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_count: Option<u64>,
-    /// Null where nothing is remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cache: Option<Option<Cached>>,
+    cache: Option<Cache>,
 }
+
+/// `{"data":"…","ttl":60}`, or null where nothing is remembered.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Cache(Option<Cached>);
 
 #[derive(Serialize)]
 struct Cached {
@@ -118,7 +122,7 @@ impl PusherApi {
         let known = self.channels.channel(&caller.app.id, channel.as_str()).unwrap_or_default();
         let mut attributes = Attributes::of(info, is_presence, &known);
         attributes.occupied = Some(known.subscriptions > 0);
-        attributes.cache = info.cache.then(|| known.cache.map(Cached::from));
+        attributes.cache = info.cache.then(|| Cache(known.cache.map(Cached::from)));
         Ok(Answer::new(&attributes, left))
     }
 

@@ -82,12 +82,12 @@ impl Shop {
         self.send(Call::get(path).signed()).await
     }
 
-    async fn post(&self, path: &str, body: impl ToString) -> Answered {
+    async fn post(&self, path: &str, body: impl Into<Text>) -> Answered {
         self.send(Call::post(path, body).signed()).await
     }
 
     /// Publishes one event and gives the answer.
-    async fn publish(&self, body: impl ToString) -> Answered {
+    async fn publish(&self, body: impl Into<Text>) -> Answered {
         self.post("/apps/shop/events", body).await
     }
 }
@@ -118,6 +118,27 @@ impl Answered {
     }
 }
 
+/// A body.
+struct Text(String);
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<Value> for Text {
+    fn from(json: Value) -> Self {
+        Self(json.to_string())
+    }
+}
+
 /// A request in the making.
 struct Call {
     method: &'static str,
@@ -145,8 +166,8 @@ impl Call {
         }
     }
 
-    fn post(path: &str, body: impl ToString) -> Self {
-        Self { method: "POST", body: body.to_string().into(), ..Self::get(path) }
+    fn post(path: &str, body: impl Into<Text>) -> Self {
+        Self { method: "POST", body: body.into().0.into(), ..Self::get(path) }
     }
 
     /// The query without its signature.
