@@ -4,8 +4,8 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import Pusher from "pusher";
-import { freePort, removeAtExit } from "./process.mjs";
-import { MYNAH_BIN, ROOMY, Server } from "./server.mjs";
+import { Child, freePort, removeAtExit } from "./process.mjs";
+import { JWT_SECRET, MYNAH_BIN, ROOMY, Server } from "./server.mjs";
 
 /** The command that starts Soketi 1.6.1; without it Mynah is tested. */
 export const SOKETI = process.env.E2E_SOKETI ?? null;
@@ -83,6 +83,16 @@ export class PusherServer extends Server {
     if (!SOKETI) return super.spawn();
     const prefix = this.soketi.SOKETI_PATH_PREFIX ?? "";
     return this.launch(SOKETI, this.args, this.soketi, `${this.pusherUrl}${prefix}/ready`);
+  }
+
+  /** Runs `mynah …` beside the server, with its environment; answers what it printed. */
+  async run(...args) {
+    const env = { MYNAH_DATA_DIR: this.dataDir, JWT_SECRET, ...this.env };
+    const child = new Child(this.bin, args, { env, cwd: this.dataDir });
+    const { code } = await child.exited;
+    const said = child.tail(400);
+    if (code !== 0) throw new Error(`mynah ${args.join(" ")} ended with ${code}:\n${said}`);
+    return said;
   }
 
   /** Where pusher-js and the server libraries look for Soketi. */
