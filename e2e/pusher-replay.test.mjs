@@ -1,7 +1,9 @@
 // What an unmodified pusher-js missed in a thread arrives after it has subscribed again.
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
-import { contents, Thread } from "./support/pusher-house.mjs";
+import { launch } from "./support/browser.mjs";
+import { contents, signedByHouse, Thread } from "./support/pusher-house.mjs";
+import { PageServer, visit } from "./support/pusher-page.mjs";
 import { PusherServer } from "./support/pusher-server.mjs";
 import { scenarios } from "./support/server.mjs";
 import { TcpProxy } from "./support/tcp-proxy.mjs";
@@ -151,4 +153,49 @@ scenario("switched off: only what is new", async (t) => {
   await say(thread, 3, 3);
   await heard(ada, "m3");
   assert.deepEqual(contents(ada.thread), ["m1", "m3"]);
+});
+
+/** In the page: hears the thread as `window.heard`. */
+function hear({ key, options, channel }) {
+  window.heard = [];
+  window.joined = 0;
+  const pusher = new window.Pusher(key, options);
+  const subscription = pusher.subscribe(channel);
+  subscription.bind("tenant-user-message", ({ content }) => window.heard.push(content));
+  return new Promise((resolve) => {
+    subscription.bind("pusher:subscription_succeeded", () => {
+      window.joined += 1;
+      resolve();
+    });
+  });
+}
+
+scenario("a page in a browser that loses its line", async (t) => {
+  const pages = await PageServer.start();
+  const browser = await launch();
+  t.after(async () => {
+    await browser.close();
+    await pages.close();
+  });
+  const thread = await Thread.open(server);
+  const page = await visit(t, browser, `${pages.origin}/plain`);
+  await page.evaluate(hear, {
+    key: server.apps[0].key,
+    options: {
+      ...server.clientOptions,
+      ...signedByHouse(server, thread.users[ADA]),
+      wsPort: Number(new URL(proxy.url).port),
+    },
+    channel: thread.channel,
+  });
+  await say(thread, 1, 2);
+  await page.waitForFunction(() => window.heard.includes("m2"));
+  proxy.cut();
+  await say(thread, 3, 5);
+  await page.waitForFunction(() => window.joined === 2);
+  await say(thread, 6, 6);
+  await page.waitForFunction(() => window.heard.includes("m6"));
+  const all = await page.evaluate(() => window.heard);
+  assert.deepEqual([...new Set(all)], texts(1, 6));
+  assert.deepEqual(all.slice(-4), texts(3, 6));
 });
