@@ -115,15 +115,18 @@ pub enum AppCommand {
 
 /// Where apps are imported from.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
 pub struct From {
     /// Soketi's configuration file (JSON).
-    #[arg(long)]
+    #[arg(long, required_unless_present = "database", conflicts_with = "database")]
     soketi_config: Option<PathBuf>,
     /// The database with Soketi's table: postgres://user:password@host/name or mysql://…; `-` reads the
     /// address from standard input, so that no password stands in the list of processes.
     #[arg(long)]
     database: Option<String>,
+    /// Certificate authorities (PEM) to trust where the address asks for an encrypted connection
+    /// (?sslmode=require, ?require_ssl=true).
+    #[arg(long, requires = "database")]
+    database_ca: Option<PathBuf>,
 }
 
 /// How a result is printed.

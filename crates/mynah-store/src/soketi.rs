@@ -5,7 +5,9 @@
 
 mod mysql;
 mod postgres;
+mod tls;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -30,6 +32,14 @@ pub enum ReadError {
          need be"
     )]
     Table(String),
+    /// The file of certificate authorities cannot be used.
+    #[error("cannot use the certificates in {path}: {problem}")]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
     /// Nobody answers, or not to this user.
     #[error("cannot connect to the database: {0}")]
     Connect(String),
@@ -48,17 +58,25 @@ pub enum ReadError {
 ///
 /// `url` is `postgres://user:password@host:5432/database` (`postgresql://` likewise) or
 /// `mysql://user:password@host:3306/database` (`mariadb://` likewise); `table` is a name, with the schema
-/// before it if need be: `public.apps`.
+/// before it if need be: `public.apps`. With `?sslmode=require` (PostgreSQL) or `?require_ssl=true`
+/// (MySQL) the connection is encrypted and the certificate verified: against the authorities in the PEM
+/// file `authorities`, or those that are usual. Without, it is not encrypted.
 ///
 /// # Errors
 /// [`ReadError`].
-pub async fn read_apps(url: &str, table: &str) -> Result<Vec<Row>, ReadError> {
+pub async fn read_apps(
+    url: &str,
+    table: &str,
+    authorities: Option<&Path>,
+) -> Result<Vec<Row>, ReadError> {
     let quote = |mark: char| quoted(table, mark).ok_or_else(|| ReadError::Table(table.to_owned()));
     let read = async {
         match url.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => postgres::read(url, &quote('"')?).await,
+            Some(("postgres" | "postgresql", _)) => {
+                postgres::read(url, &quote('"')?, authorities).await
+            }
             Some(("mysql" | "mariadb", rest)) => {
-                mysql::read(&format!("mysql://{rest}"), &quote('`')?).await
+                mysql::read(&format!("mysql://{rest}"), &quote('`')?, authorities).await
             }
             Some(_) | None => {
                 let wanted = "must start with postgres:// or mysql://";
@@ -102,11 +120,11 @@ mod tests {
     #[tokio::test]
     async fn addresses_are_not_repeated() {
         for url in ["", "sqlite://x:hush@y", "postgres://x:hush@[y/z", "mysql://x:hush@y:port/z"] {
-            let error = read_apps(url, "apps").await.unwrap_err();
+            let error = read_apps(url, "apps", None).await.unwrap_err();
             assert!(matches!(error, ReadError::Address(_)), "{error:?}");
             assert!(!error.to_string().contains("hush"), "{error}");
         }
-        let error = read_apps("postgres://x:hush@localhost/z", "a;b").await.unwrap_err();
+        let error = read_apps("postgres://x:hush@localhost/z", "a;b", None).await.unwrap_err();
         assert_eq!(error, ReadError::Table("a;b".to_owned()));
     }
 }

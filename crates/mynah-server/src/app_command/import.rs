@@ -58,7 +58,10 @@ async fn rows(from: From, table: &str) -> anyhow::Result<(Vec<Map<String, Value>
         url.clear();
         std::io::stdin().read_to_string(&mut url).context("cannot read standard input")?;
     }
-    Ok((soketi::read_apps(url.trim(), table).await?, format!("table {table}")))
+    Ok((
+        soketi::read_apps(url.trim(), table, from.database_ca.as_deref()).await?,
+        format!("table {table}"),
+    ))
 }
 
 async fn is_empty(desk: Option<&Desk>, config: &Config) -> anyhow::Result<bool> {

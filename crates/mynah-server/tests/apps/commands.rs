@@ -120,13 +120,27 @@ fn production_needs_a_key_to_seal_with() {
 }
 
 #[test]
-fn commands_work_while_the_server_runs() {
-    let home = Home::new();
+fn commands_work_while_the_server_runs_which_sees_what_they_do() {
+    let home = Home::new().with(&[("MYNAH_PUSHER__APP_CACHE_TTL_S", "0")]);
     let mut server = home.serve();
-    home.run(&["app", "create", "--id", "shop"]);
-    home.run(&["app", "rotate", "shop"]);
-    assert!(home.run(&["app", "list"]).contains("shop"));
+    assert_eq!(server.asked("app-id", "app-key", "app-secret"), 200, "while there is no other");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let made = home.json(&["app", "create", "--id", "shop"]);
+    let (first, secret) = (text(&made["key"]), text(&made["secret"]));
+    assert_eq!(server.asked("shop", &first, &secret), 200);
+    assert_eq!(server.asked("shop", &first, "another secret"), 401);
+    assert_eq!(server.asked("app-id", "app-key", "app-secret"), 404);
+    let rotated = home.json(&["app", "rotate", "shop"]);
+    assert_eq!(server.asked("shop", &text(&rotated["key"]), &text(&rotated["secret"])), 200);
+    assert_eq!(server.asked("shop", &first, &secret), 200, "stays valid");
+    assert_eq!(server.asked("shop", &first, &text(&rotated["secret"])), 401, "is another's");
+    home.run(&["app", "expire", "shop", &first]);
+    assert_eq!(server.asked("shop", &first, &secret), 401);
+    home.run(&["app", "disable", "shop"]);
+    assert_eq!(server.asked("shop", &text(&rotated["key"]), &text(&rotated["secret"])), 403);
+    home.run(&["app", "enable", "shop"]);
     server.kill();
     assert_eq!(home.json(&["app", "show", "shop"])["keys"].as_array().unwrap().len(), 2);
-    drop(home.serve());
+    let again = home.serve();
+    assert_eq!(again.asked("shop", &text(&rotated["key"]), &text(&rotated["secret"])), 200);
 }

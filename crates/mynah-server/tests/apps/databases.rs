@@ -2,12 +2,15 @@
 //!
 //! Neither runs as root, so under root they run as nobody.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 const USER: &str = "soketi";
 /// With what a URL must escape.
@@ -18,6 +21,8 @@ const NOBODY: u32 = 65_534;
 /// A running database.
 pub(crate) struct Database {
     pub(crate) url: String,
+    /// Who has signed its certificate.
+    pub(crate) authority: PathBuf,
     _running: Running,
     _folder: tempfile::TempDir,
 }
@@ -41,6 +46,28 @@ impl Drop for Running {
             }
         }
     }
+}
+
+/// Writes an authority's certificate, and one for `localhost` with its key, signed by it.
+fn certificates(folder: &Path, is_root: bool) -> PathBuf {
+    let (own, key) = (KeyPair::generate().expect("a key"), KeyPair::generate().expect("a key"));
+    let mut authority = CertificateParams::new([]).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&own).expect("signed");
+    let issuer = Issuer::new(authority, own);
+    let names = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let certificate = names.signed_by(&key, &issuer).expect("signed");
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        let owner = is_root.then_some(NOBODY);
+        chown(&path, owner, owner).expect("given away");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("kept to itself");
+        path
+    };
+    write("server.pem", certificate.pem());
+    write("server.key", key.serialize_pem());
+    write("authority.pem", root.pem())
 }
 
 /// A folder that the database may write to, and whether we are root.
@@ -74,9 +101,12 @@ fn done(command: &mut Command) {
 
 /// A program in a folder of the PATH or where Debian keeps it.
 fn program(name: &str, package: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    folders.extend(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let which = Command::new("sh").args(["-c", &format!("command -v {name}")]).output();
+    let found = which.ok().filter(|which| which.status.success());
+    if let Some(path) = found.and_then(|which| String::from_utf8(which.stdout).ok()) {
+        return path.trim().into();
+    }
+    let mut folders: Vec<PathBuf> = vec!["/usr/sbin".into(), "/usr/local/sbin".into()];
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     folders.extend(versions.map(|version| version.path().join("bin")));
     let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
@@ -93,17 +123,20 @@ pub(crate) fn postgres(sql: &str) -> Database {
     make.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "-U", USER]);
     done(make.arg("--pwfile").arg(&secret).arg("-D").arg(&data));
     let (port, pg_ctl) = (free_port(), tool("pg_ctl"));
+    let authority = certificates(folder.path(), is_root);
+    let own = folder.path().display();
     let options = format!(
-        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
+         -c ssl=on -c ssl_cert_file={own}/server.pem -c ssl_key_file={own}/server.key"
     );
     let mut start = as_nobody(&pg_ctl, is_root);
     start.args(["start", "-s", "-w", "-o", &options, "-D"]).arg(&data);
     done(start.arg("-l").arg(folder.path().join("log")));
     let running = Running::Postgres { pg_ctl, data, is_root };
-    let url = format!("postgres://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{port}/postgres");
+    let url = format!("postgres://{USER}:{PASSWORD_IN_URL}@localhost:{port}/postgres");
     let mut fill = as_nobody(&tool("psql"), is_root);
     done(fill.args(["-q", "-v", "ON_ERROR_STOP=1", "-c", sql]).arg(&url));
-    Database { url, _running: running, _folder: folder }
+    Database { url, authority, _running: running, _folder: folder }
 }
 
 /// MariaDB that has run `sql`, a statement in each line, in the database `main`.
@@ -124,6 +157,9 @@ pub(crate) fn maria_db(sql: &str) -> Database {
     let mut start = as_nobody(&tool("mariadbd"), is_root);
     start.args(["--no-defaults", "--bind-address=127.0.0.1", "--innodb-flush-log-at-trx-commit=0"]);
     start.arg(format!("--port={port}")).arg(format!("--datadir={}", data.display()));
+    let authority = certificates(folder.path(), is_root);
+    start.arg(format!("--ssl-cert={}", folder.path().join("server.pem").display()));
+    start.arg(format!("--ssl-key={}", folder.path().join("server.key").display()));
     start.arg(format!("--socket={}", folder.path().join("s").display()));
     start.arg(format!("--pid-file={}", folder.path().join("pid").display()));
     start.arg(format!("--init-file={}", first.display())).stderr(Stdio::piped());
@@ -136,6 +172,6 @@ pub(crate) fn maria_db(sql: &str) -> Database {
     }
     // It goes on writing there.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    let url = format!("mysql://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{port}/main");
-    Database { url, _running: running, _folder: folder }
+    let url = format!("mysql://{USER}:{PASSWORD_IN_URL}@localhost:{port}/main");
+    Database { url, authority, _running: running, _folder: folder }
 }

@@ -86,10 +86,28 @@ fn takes_over(database: &Database) {
     assert!(!holds(&home.stored(), "hush"), "secrets and headers are sealed");
 }
 
+/// Encrypted where the address asks for it, and only with who is trusted.
+fn verifies(database: &Database, ask: &str) {
+    let home = Home::new();
+    let authority = database.authority.display().to_string();
+    let url = format!("{}{ask}", database.url);
+    let args = ["app", "import", "--dry-run", "--database", &url];
+    let trusted = home.say(&[&args[..], &["--database-ca", &authority]].concat());
+    assert!(trusted.out.contains("2 made"), "{trusted:?}");
+    let refused = home.refused(&args);
+    assert!(refused.contains("cannot connect") && refused.contains("ertificate"), "{refused}");
+    let elsewhere = url.replace("localhost", "127.0.0.1");
+    let args =
+        ["app", "import", "--dry-run", "--database", &elsewhere, "--database-ca", &authority];
+    let refused = home.refused(&args);
+    assert!(refused.contains("cannot connect"), "its name is not in the certificate: {refused}");
+}
+
 #[test]
 fn a_table_in_postgresql_is_taken_over() {
     let database = postgres(&format!("{POSTGRES}\n{ROWS}\nCREATE SCHEMA other;"));
     takes_over(&database);
+    verifies(&database, "?sslmode=require");
     let home = Home::new();
     let refused = import(&home, &database, &["--table", "other.apps"]);
     assert!(refused.err.contains("relation \"other.apps\" does not exist"), "{refused:?}");
@@ -104,6 +122,7 @@ fn a_table_in_postgresql_is_taken_over() {
 fn a_table_in_mariadb_is_taken_over() {
     let database = maria_db(&format!("{MARIA_DB}\n{ROWS}"));
     takes_over(&database);
+    verifies(&database, "?require_ssl=true");
     let refused = import(&Home::new(), &database, &["--table", "other"]);
     assert!(refused.err.contains("other' doesn't exist"), "{refused:?}");
 }

@@ -1,9 +1,12 @@
 //! The program in a folder of its own, with nothing of this machine's environment.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use mynah_protocol::pusher::signature;
 use serde_json::Value;
 
 /// An installation.
@@ -83,7 +86,9 @@ impl Home {
         let out = child.stdout.take().expect("piped");
         BufReader::new(out).read_line(&mut line).expect("read");
         assert!(line.contains("Mynah is ready"), "{line}");
-        Server(child)
+        let port = line.split_once("localhost:").map(|(_, rest)| rest.split(' ').next());
+        let port = port.flatten().and_then(|port| port.parse().ok()).expect("a port");
+        Server { child, port }
     }
 
     /// Everything in the data folder.
@@ -99,20 +104,41 @@ fn read(path: &Path) -> Vec<u8> {
 }
 
 /// A server that ends with the test.
-pub(crate) struct Server(Child);
+pub(crate) struct Server {
+    child: Child,
+    port: u16,
+}
 
 impl Server {
     /// Ends it as a power failure would.
     pub(crate) fn kill(&mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("ended");
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Status of a reading call, signed as Pusher's libraries do.
+    pub(crate) fn asked(&self, app: &str, key: &str, secret: &str) -> u16 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+        let path = format!("/apps/{app}/channels");
+        let query = format!("auth_key={key}&auth_timestamp={now}&auth_version=1.0");
+        let signed = signature::of_request(secret, &format!("GET\n{path}\n{query}"));
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connected");
+        let request = format!(
+            "GET {path}?{query}&auth_signature={signed} HTTP/1.1\r\nHost: localhost\r\n\
+             Connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).expect("answered");
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.expect("a status")
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

@@ -1,16 +1,25 @@
 //! Reading from MySQL and MariaDB.
 
+use std::path::Path;
+
 use mysql_async::consts::ColumnType;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Opts};
+use mysql_async::{Conn, Opts, OptsBuilder};
 use serde_json::Value;
 
 use super::{PATIENCE, ROWS_MAX, ReadError, Row};
 
 /// All rows; `table` is quoted.
-pub(super) async fn read(url: &str, table: &str) -> Result<Vec<Row>, ReadError> {
+pub(super) async fn read(
+    url: &str,
+    table: &str,
+    authorities: Option<&Path>,
+) -> Result<Vec<Row>, ReadError> {
     let opts = Opts::from_url(url);
     let opts = opts.map_err(|_repeats| ReadError::Address("cannot be understood".to_owned()))?;
+    let opts = with_authorities(opts, authorities);
+    // It makes its TLS of whatever the process has; another part may have said so before.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let conn = tokio::time::timeout(PATIENCE, Conn::new(opts)).await;
     let conn = conn.map_err(|_elapsed| ReadError::TimedOut)?;
     let mut conn = conn.map_err(|error| ReadError::Connect(error.to_string()))?;
@@ -24,6 +33,17 @@ pub(super) async fn read(url: &str, table: &str) -> Result<Vec<Row>, ReadError> 
         return Err(ReadError::TooMany);
     }
     found.into_iter().map(row).collect()
+}
+
+/// The authorities are trusted besides the usual ones, if the connection is to be encrypted.
+fn with_authorities(opts: Opts, authorities: Option<&Path>) -> Opts {
+    match (opts.ssl_opts().cloned(), authorities) {
+        (Some(tls), Some(path)) => {
+            let tls = tls.with_root_certs(vec![path.to_owned().into()]);
+            OptsBuilder::from_opts(opts).ssl_opts(tls).into()
+        }
+        (Some(_) | None, _) => opts,
+    }
 }
 
 fn row(row: mysql_async::Row) -> Result<Row, ReadError> {

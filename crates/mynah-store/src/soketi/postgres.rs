@@ -1,21 +1,33 @@
 //! Reading from PostgreSQL.
 
+use std::path::Path;
+
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
+use super::tls::Tls;
 use super::{PATIENCE, ROWS_MAX, ReadError, Row};
 
 /// All rows; `table` is quoted.
-pub(super) async fn read(url: &str, table: &str) -> Result<Vec<Row>, ReadError> {
+pub(super) async fn read(
+    url: &str,
+    table: &str,
+    authorities: Option<&Path>,
+) -> Result<Vec<Row>, ReadError> {
     let mut config: Config =
         url.parse().map_err(|_repeats| ReadError::Address("cannot be understood".to_owned()))?;
     config.connect_timeout(PATIENCE).application_name("mynah import");
-    if config.get_ssl_mode() == SslMode::Prefer {
+    let failed = |error| ReadError::Connect(full(&error));
+    let (client, serving) = if config.get_ssl_mode() == SslMode::Require {
+        let tls = Tls::new(authorities)?;
+        let (client, connection) = Box::pin(config.connect(tls)).await.map_err(failed)?;
+        (client, tokio::spawn(connection))
+    } else {
+        // Encrypted without looking at the certificate would be no better than this.
         config.ssl_mode(SslMode::Disable);
-    }
-    let (client, connection) =
-        config.connect(NoTls).await.map_err(|error| ReadError::Connect(full(&error)))?;
-    let serving = tokio::spawn(connection);
+        let (client, connection) = config.connect(NoTls).await.map_err(failed)?;
+        (client, tokio::spawn(connection))
+    };
     let rows = rows(&client, table).await;
     drop(client);
     serving.abort();
