@@ -120,10 +120,10 @@ fn every_name_is_read_and_what_has_no_meaning_is_said_with_the_reason() {
         .iter()
         .filter(|known| !known.name.is_empty())
         .map(|known| {
-            let value = match known.means {
-                Means::Text(_) | Means::Prefix(_) | Means::App if is_text(known) => "hush",
-                Means::App if known.name.ends_with("WEBHOOKS") => "[]",
-                Means::Nothing(_) | Means::NothingBeyond(..) => "hush",
+            let is_idle = matches!(known.means, Means::Nothing(_) | Means::NothingBeyond(..));
+            let value = match known.name {
+                name if name.ends_with("WEBHOOKS") => "[]",
+                _ if is_idle || is_text(known) => "hush",
                 _ => "1",
             };
             (format!("{PREFIX}{}", known.name), value.to_owned())
