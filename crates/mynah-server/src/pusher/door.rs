@@ -18,7 +18,8 @@ use mynah_protocol::pusher::{CloseCode, Query, encode, protocol_version};
 
 use super::channels::Channels;
 use super::chat::ChatChannels;
-use super::{frames, socket};
+use super::frames;
+use super::socket::{self, Nobody};
 use crate::apps::Apps;
 use crate::deadlines::Deadlines;
 use crate::engine_io::{Admission, accept, agree, refuse_handshake, switching_protocols};
@@ -28,6 +29,9 @@ pub const PUSHER_RULES: Dialect = Dialect(2);
 
 /// Longest key that is looked up, in bytes.
 const KEY_BYTES_MAX: usize = 200;
+
+/// Oldest version of the protocol that is spoken: before it, data was no text.
+const VERSION_MIN: u8 = 5;
 
 /// Longest query that is read, in bytes.
 const QUERY_BYTES_MAX: usize = 8 * 1024;
@@ -63,6 +67,7 @@ pub struct Door {
     pub(super) apps: Apps,
     pub(super) deadlines: Deadlines,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) nobody: Arc<Nobody>,
     options: DoorOptions,
 }
 
@@ -78,7 +83,8 @@ impl Door {
     /// A door that is open.
     pub fn new(parts: DoorParts, options: DoorOptions) -> Arc<Self> {
         let DoorParts { channels, chat, apps, deadlines, clock } = parts;
-        Arc::new(Self { channels, chat, apps, deadlines, clock, options })
+        let nobody = Arc::new(Nobody);
+        Arc::new(Self { channels, chat, apps, deadlines, clock, nobody, options })
     }
 
     /// Its routes. The service must be made with `ConnectInfo<SocketAddr>`.
@@ -120,7 +126,8 @@ impl Door {
         }
         match protocol_version(&Query::parse(query)) {
             // No key needs an escape: one that has any is none.
-            Ok(_) => Asked::App(key.to_owned()),
+            Ok(VERSION_MIN..) => Asked::App(key.to_owned()),
+            Ok(_) => Asked::Refused(CloseCode::UnsupportedVersion),
             Err(code) => Asked::Refused(code),
         }
     }

@@ -53,20 +53,30 @@ impl Channels {
         self.fan_out(topic, frame, Class::Durable, None).await;
     }
 
-    /// A socket wants to hear of the comings and goings of users, and who is there now.
-    pub(super) async fn watch(&self, app: &AppState, socket: SessionId, users: &[String]) {
-        if users.is_empty() {
-            return;
+    /// A socket wants to hear of the comings and goings of users, and who is there now. `before` it has
+    /// heard of others; gives what it hears now.
+    pub(super) async fn watch(
+        &self,
+        app: &AppState,
+        (socket, before): (SessionId, Vec<Topic>),
+        users: &[String],
+    ) -> Vec<Topic> {
+        if !before.is_empty() {
+            self.hub().unsubscribe(socket, PUSHER_PEOPLE, before).await;
         }
-        let topics = users.iter().map(|user_id| app.watch_topic(user_id)).collect();
+        if users.is_empty() {
+            return Vec::new();
+        }
+        let topics: Vec<_> = users.iter().map(|user_id| app.watch_topic(user_id)).collect();
         // What happens meanwhile is told after the list.
         self.hub().hold(socket, PUSHER_PEOPLE).await;
-        self.hub().subscribe_many(socket, PUSHER_PEOPLE, topics).await;
+        self.hub().subscribe_many(socket, PUSHER_PEOPLE, topics.clone()).await;
         let ids = users.iter().map(String::as_str);
         let (online, offline): (Vec<&str>, Vec<&str>) = ids.partition(|id| app.is_online(id));
         let frame = frames::text(|out| encode::watchlist(&online, &offline, out));
         app.counters.sent(1, frame.len());
         self.hub().send(socket, frame, Class::Durable).await;
         self.hub().resume(socket, PUSHER_PEOPLE, Vec::new()).await;
+        topics
     }
 }

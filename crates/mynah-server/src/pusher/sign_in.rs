@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mynah_domain::permission::Actor;
-use mynah_hub::{Close, CloseReason};
+use mynah_hub::{Close, CloseReason, Topic};
 use mynah_protocol::pusher::presence::{Member, MemberError, MemberLimits, parse_user_data};
 use mynah_protocol::pusher::signature::Auth;
 use mynah_protocol::pusher::{CloseCode, encode};
@@ -19,6 +19,8 @@ pub(super) struct SignedIn {
     info: Option<Box<RawValue>>,
     /// Who it is in the house.
     actor: Option<Actor>,
+    /// Of whose comings and goings it hears.
+    watches: Vec<Topic>,
 }
 
 impl SignedIn {
@@ -99,9 +101,13 @@ impl Socket {
                 Some(chat) => chat.signed_in(&current.app, &id).await,
                 None => None,
             };
-            self.user = Some(Box::new(SignedIn { id, info: user.user_info, actor }));
+            let (info, watches) = (user.user_info, Vec::new());
+            self.user = Some(Box::new(SignedIn { id, info, actor, watches }));
         }
-        channels.watch(&self.app, self.id, &user.watchlist).await;
+        if let Some(known) = &mut self.user {
+            let before = std::mem::take(&mut known.watches);
+            known.watches = channels.watch(&self.app, (self.id, before), &user.watchlist).await;
+        }
         Ok(())
     }
 

@@ -43,13 +43,32 @@ pub(super) struct Socket {
     pub(super) window: (u32, u32),
     /// When the socket must have signed in.
     pub(super) sign_in_by: Option<TimerKey>,
+    has_ended: bool,
 }
 
 /// Nobody needs to hear of the end: the reader owns the session.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl SessionEvents for Nobody {
     fn closed(&self, _: SessionId, _: CloseReason) {}
+}
+
+impl Drop for Socket {
+    /// Leaves nothing behind even if the task that reads has panicked.
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        for Subscribed { channel, subscription, .. } in std::mem::take(&mut self.subscriptions) {
+            self.door.channels.lose(&self.app, &channel, &subscription);
+        }
+        self.sign_out();
+        self.app.counters.close();
+        let (hub, id) = (self.door.channels.hub().clone(), self.id);
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { hub.detach(id, CloseReason::PeerGone).await });
+        }
+    }
 }
 
 /// Why a connection ends from our side.
@@ -132,7 +151,7 @@ async fn begin(
     let new = NewSession {
         dialect: PUSHER_RULES,
         link: Link::Stream { socket: Arc::clone(&reader.socket), compact: is_compact(agreement) },
-        events: Arc::new(Nobody),
+        events: Arc::clone(&door.nobody) as _,
         pulse: pulse.clone(),
     };
     let Ok(id) = door.channels.hub().attach(new).await else {
@@ -140,9 +159,18 @@ async fn begin(
         return Err(CloseCode::OverCapacity.into());
     };
     let socket_id = door.channels.socket_id(id);
-    let (subscriptions, user, window) = (Vec::new(), None, (0, 0));
-    let mut socket =
-        Socket { door, app, id, socket_id, pulse, subscriptions, user, window, sign_in_by: None };
+    let mut socket = Socket {
+        door,
+        app,
+        id,
+        socket_id,
+        pulse,
+        subscriptions: Vec::new(),
+        user: None,
+        window: (0, 0),
+        sign_in_by: None,
+        has_ended: false,
+    };
     let timeout = socket.door.channels.config().activity_timeout_s.max(1);
     let hello = frames::text(|out| encode::connection_established(socket_id, timeout, out));
     socket.send(hello).await;
@@ -320,6 +348,7 @@ impl Socket {
         }
         // A place in the app's quota is free again as soon as the client can know.
         self.app.counters.close();
+        self.has_ended = true;
         if waits {
             reader.discard().await;
         }

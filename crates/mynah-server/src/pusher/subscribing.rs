@@ -13,6 +13,9 @@ use super::socket::{Closing, Socket};
 /// Most channels of one connection.
 const SUBSCRIPTIONS_MAX: usize = 5_000;
 
+/// Up to so many places are made one by one.
+const USUAL_SUBSCRIPTIONS: usize = 4;
+
 /// A channel that a socket is in.
 pub(super) struct Subscribed {
     pub(super) channel: ChannelName,
@@ -144,6 +147,10 @@ impl Socket {
         }
         let subscription = joined?;
         let place = self.place_of(name.as_str()).unwrap_or_else(|place| place);
+        if self.subscriptions.len() < USUAL_SUBSCRIPTIONS {
+            // Most sockets have few, and there are many sockets.
+            self.subscriptions.reserve_exact(1);
+        }
         self.subscriptions.insert(place, Subscribed { channel: name, subscription, claim });
         Ok(())
     }

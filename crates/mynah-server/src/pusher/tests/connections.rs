@@ -35,6 +35,7 @@ async fn whatever_is_wrong_is_told_by_a_close_code_after_the_handshake() {
         ("/app/shop-key/more?protocol=7", 4005),
         ("/app/shop-key?protocol=seven", 4006),
         ("/app/shop-key?protocol=99", 4007),
+        ("/app/shop-key?protocol=4", 4007),
         ("/app/shop-key", 4008),
     ] {
         let mut client = house.dial(path).await;
