@@ -121,12 +121,18 @@ export class PusherClient {
     return this.frames.find(match, what);
   }
 
-  /** Signs in and answers the data of `pusher:signin_success`. */
+  /** Signs in, waits until the user's own channel is heard, and answers the data of `pusher:signin_success`. */
   async signIn() {
     this.pusher.signin();
     const { data } = await this.frames.find(
       ({ event }) => event === "pusher:signin_success",
       "signin_success",
+    );
+    await this.frames.find(
+      ({ event, channel }) =>
+        event === "pusher_internal:subscription_succeeded" &&
+        channel?.startsWith("#server-to-user-"),
+      "the user's own channel",
     );
     return data;
   }
