@@ -183,9 +183,9 @@ pub const DISPLACED: &str = "too many deliveries were waiting: the oldest was gi
 /// Pauses after failed attempts, in seconds: five dense minutes, then ever more rarely.
 const PAUSES_S: [u32; 16] = [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 120, 240, 480, 960, 1_920, 3_600];
 
-/// How long to wait after the `attempts`th failure, in milliseconds: [1 s, 2 s, 4 s … 60 s] for five
-/// minutes, doubling up to an hour afterwards, each up to a fifth longer or shorter as `chance` (any
-/// number) has it, so that what failed together does not come back together.
+/// How long to wait after the `attempts`th failure, in milliseconds: 1, 2, 4 … 60 s for five minutes,
+/// doubling up to an hour afterwards, each up to a fifth longer or shorter as `chance` (any number) has
+/// it, so that what failed together does not come back together.
 pub fn retry_pause_ms(attempts: u32, chance: u32) -> u64 {
     let nth = attempts.saturating_sub(1) as usize;
     let last = PAUSES_S.last().copied().unwrap_or(1);
