@@ -70,9 +70,8 @@ impl Server {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
                 let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
                 open.spawn(async move {
-                    if let Ok(stream) = acceptor.accept(stream).await {
-                        serve(stream, counted, answers).await;
-                    }
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    serve(stream, counted, answers).await;
                 });
             }
         });
