@@ -24,7 +24,17 @@ pub fn connection_established(socket_id: SocketId, activity_timeout_s: u32, out:
 /// `{"event":"pusher:error","data":{"code":4301,"message":"…"}}`, the code `null` if there is
 /// none. The data is an object: pusher-websocket-swift reads nothing else.
 pub fn error(code: Option<u16>, message: &str, out: &mut Vec<u8>) {
-    put_head(None, "pusher:error", out);
+    put_error(None, code, message, out);
+}
+
+/// An error about what a client sent to a channel, whose handlers it reaches: [`error`] with
+/// `"channel":"private-a"`, as Soketi sends it.
+pub fn channel_error(channel: &str, code: Option<u16>, message: &str, out: &mut Vec<u8>) {
+    put_error(Some(channel), code, message, out);
+}
+
+fn put_error(channel: Option<&str>, code: Option<u16>, message: &str, out: &mut Vec<u8>) {
+    put_head(channel, "pusher:error", out);
     out.extend_from_slice(b",\"data\":{\"code\":");
     match code {
         Some(code) => out.extend_from_slice(code.to_string().as_bytes()),

@@ -1,7 +1,8 @@
 //! `client-…`: what clients say to each other.
 
 use mynah_hub::Class;
-use mynah_protocol::pusher::{CloseCode, encode};
+use mynah_protocol::pusher::{CloseCode, FrameError, encode};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::chat::Fate;
@@ -16,11 +17,34 @@ const WRONG_KIND: &str =
 const NOT_SUBSCRIBED: &str = "The socket is not subscribed to the channel of the client event.";
 const TOO_MANY: &str = "The rate limit for sending client events exceeded the quota.";
 
+/// The channel that a refused client event names, if it names one.
+fn channel_of(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        channel: String,
+    }
+    serde_json::from_str::<Named>(text).ok().map(|named| named.channel)
+}
+
 impl Socket {
     /// Passes an event on to the others in a channel, or tells why not.
     pub(super) async fn client_event(&mut self, event: String, channel: &str, data: &RawValue) {
         if let Err(why) = self.relay(event, channel, data).await {
-            self.complain(Some(CloseCode::ClientEventRefused.code()), &why).await;
+            self.refuse_event(channel, &why).await;
+        }
+    }
+
+    async fn refuse_event(&self, channel: &str, why: &str) {
+        let code = CloseCode::ClientEventRefused.code();
+        self.send(frames::channel_error(channel, code, why)).await;
+    }
+
+    /// Tells what was wrong with a frame that could not be read.
+    pub(super) async fn refuse_frame(&self, text: &str, error: FrameError) {
+        let is_event = error.code() == Some(CloseCode::ClientEventRefused.code());
+        match channel_of(text).filter(|_| is_event) {
+            Some(channel) => self.refuse_event(&channel, &error.to_string()).await,
+            None => self.complain(error.code(), &error.to_string()).await,
         }
     }
 

@@ -29,6 +29,11 @@ pub(super) fn error(code: Option<u16>, message: &str) -> Frame {
     text(|out| encode::error(code, message, out))
 }
 
+/// An error that the handlers of a channel are told.
+pub(super) fn channel_error(channel: &str, code: u16, message: &str) -> Frame {
+    text(|out| encode::channel_error(channel, Some(code), message, out))
+}
+
 /// The last bytes of a connection: the error, for those who read it, and the close code, which is what
 /// client libraries act on.
 pub(super) fn goodbye_bytes(code: CloseCode) -> Bytes {

@@ -320,7 +320,7 @@ impl Socket {
             Ok(ClientFrame::ClientEvent { event, channel, data }) => {
                 self.client_event(event, &channel, &data).await;
             }
-            Err(error) => self.complain(error.code(), &error.to_string()).await,
+            Err(error) => self.refuse_frame(text, error).await,
         }
         Ok(())
     }

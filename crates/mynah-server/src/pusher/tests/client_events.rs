@@ -54,6 +54,7 @@ async fn where_they_are_not_possible_the_sender_is_told_and_stays() {
         say(&mut ada, "client-x", channel).await;
         let refused = ada.next().await;
         assert_eq!(refused["event"], "pusher:error", "{channel}");
+        assert_eq!(refused["channel"], channel, "its handlers are told");
         assert_eq!(refused["data"]["code"], 4301);
     }
     say(&mut ada, "client-x", "private-not-subscribed").await;
@@ -67,7 +68,11 @@ async fn where_they_are_not_possible_the_sender_is_told_and_stays() {
     assert_eq!(ada.next().await["data"]["code"], 4301);
     let large = json!({ "event": "client-x", "channel": "private-x", "data": "x".repeat(102_400) });
     ada.send(large).await;
-    assert_eq!(ada.next().await["data"]["code"], 4301);
+    let refused = ada.next().await;
+    assert_eq!(
+        (&refused["data"]["code"], &refused["channel"]),
+        (&json!(4301), &json!("private-x"))
+    );
     assert_eq!(ada.heard().await, [""; 0]);
     assert_eq!(bo.heard().await, [""; 0]);
     say(&mut ada, "client-x", "private-x").await;
