@@ -152,6 +152,43 @@ fn rates(config: &Config) -> RateLimits {
     }
 }
 
+/// Everything that tells what happens.
+struct Hearing {
+    channels: Channels,
+    threads: Threads,
+    live: Live,
+    dispatcher: Dispatcher,
+}
+
+fn hearing(
+    config: &Config,
+    (hub, dialects): (&Hub, &Arc<Dialects>),
+    (chat, accounts): (&Chat, &Accounts),
+    clock: &Arc<dyn Clock>,
+) -> Hearing {
+    let channels = Channels::new(hub.clone(), &config.pusher);
+    let threads = Threads::new(ThreadParts {
+        hub: hub.clone(),
+        dialects: Arc::clone(dialects),
+        chat: chat.clone(),
+        accounts: accounts.clone(),
+        channels: channels.clone(),
+        clock: Arc::clone(clock),
+    });
+    let relay: Option<Arc<dyn Relay>> = Some(Arc::new(threads.clone()));
+    let (all, now) = (Arc::clone(dialects), Arc::clone(clock));
+    let live = Live::start(hub.clone(), all, chat.clone(), now, relay.clone());
+    let dispatcher = Dispatcher {
+        hub: hub.clone(),
+        dispatched: Arc::default(),
+        dialects: Arc::clone(dialects),
+        live: live.clone(),
+        relay,
+        head: watch::channel(0).0,
+    };
+    Hearing { channels, threads, live, dispatcher }
+}
+
 /// Puts everything together on the current runtime.
 ///
 /// # Errors
@@ -168,33 +205,10 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let chat = chat(config, &store, &clock, &ids);
     let hasher = hasher(config)?;
     let accounts = accounts(config, &hasher, &store, &clock, &ids);
-    let channels = Channels::new(hub.clone(), &config.pusher);
-    let threads = Threads::new(ThreadParts {
-        hub: hub.clone(),
-        dialects: Arc::clone(&dialects),
-        chat: chat.clone(),
-        accounts: accounts.clone(),
-        channels: channels.clone(),
-        clock: Arc::clone(&clock),
-    });
-    let relay: Option<Arc<dyn Relay>> = Some(Arc::new(threads.clone()));
-    let live = Live::start(
-        hub.clone(),
-        Arc::clone(&dialects),
-        chat.clone(),
-        Arc::clone(&clock),
-        relay.clone(),
-    );
-    let (head_sender, head) = watch::channel(0);
-    let dispatched = Arc::default();
-    let dispatcher = Dispatcher {
-        hub: hub.clone(),
-        dispatched: Arc::clone(&dispatched),
-        dialects: Arc::clone(&dialects),
-        live: live.clone(),
-        relay,
-        head: head_sender.clone(),
-    };
+    let heard = hearing(config, (&hub, &dialects), (&chat, &accounts), &clock);
+    let Hearing { channels, threads, live, dispatcher } = heard;
+    let (head_sender, head) = (dispatcher.head.clone(), dispatcher.head.subscribe());
+    let dispatched = Arc::clone(&dispatcher.dispatched);
     tokio::spawn(dispatcher.run(commits));
     let metrics = Arc::new(Metrics::new());
     gauges::watch_hub(&metrics, &hub);
@@ -240,18 +254,8 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         .merge(doors::public_http(config, &house, trusted, realtime.clone()));
     let operators = http::operators_router(realtime);
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
-    let (own, metrics) = (pusher.own, pusher.metrics);
-    Ok(Built {
-        house,
-        public,
-        admin,
-        pusher: own,
-        pusher_metrics: metrics,
-        webhooks,
-        hub,
-        store,
-        head: head_sender,
-    })
+    let (head, pusher, pusher_metrics) = (head_sender, pusher.own, pusher.metrics);
+    Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, store, head })
 }
 
 fn chat(

@@ -68,11 +68,7 @@ impl Server {
             let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.connections.fetch_add(1, Ordering::SeqCst);
-                let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
-                open.spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    serve(stream, counted, answers).await;
-                });
+                open.spawn(serve_tls(acceptor.clone(), stream, Arc::clone(&counted), answers));
             }
         });
         Self { address, seen, _tasks: tasks }
@@ -90,6 +86,17 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
+    }
+}
+
+async fn serve_tls(
+    acceptor: tokio_rustls::TlsAcceptor,
+    stream: tokio::net::TcpStream,
+    seen: Arc<Seen>,
+    answers: Answers,
+) {
+    if let Ok(stream) = acceptor.accept(stream).await {
+        serve(stream, seen, answers).await;
     }
 }
 

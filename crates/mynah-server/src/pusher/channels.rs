@@ -22,7 +22,7 @@ use super::frames;
 use super::happening::Observer;
 use super::joining::Gates;
 use super::leaving::Chore;
-use super::registry::{AppState, Shared};
+use super::registry::{AppState, Throughout};
 use super::socket_ids::SocketIds;
 use super::traffic::Traffic;
 use crate::apps::Limits;
@@ -92,7 +92,7 @@ struct Inner {
     hub: Hub,
     config: PusherConfig,
     apps: RwLock<HashMap<AppId, Arc<AppState>>>,
-    shared: Arc<Shared>,
+    shared: Arc<Throughout>,
     gates: Gates,
     cache: Cache,
     chores: Arc<Chores<Chore>>,

@@ -54,7 +54,7 @@ impl Observers {
 
 /// What all apps share.
 #[derive(Default)]
-pub(super) struct Shared {
+pub(super) struct Throughout {
     pub(super) observers: Observers,
     channels: AtomicUsize,
 }
@@ -73,7 +73,7 @@ pub(super) struct AppState {
     stripes: [Mutex<Stripe>; STRIPES],
     hasher: RandomState,
     channels: AtomicUsize,
-    shared: Arc<Shared>,
+    shared: Arc<Throughout>,
 }
 
 #[derive(Default)]
@@ -114,7 +114,7 @@ pub(super) struct Person {
 }
 
 impl AppState {
-    pub(super) fn new(app: &Arc<App>, limits: Limits, shared: &Arc<Shared>) -> Arc<Self> {
+    pub(super) fn new(app: &Arc<App>, limits: Limits, shared: &Arc<Throughout>) -> Arc<Self> {
         Arc::new(Self {
             id: app.id.clone(),
             counters: Counters::default(),

@@ -31,9 +31,9 @@ mod channels;
 mod client_events;
 mod connections;
 mod frames;
+mod house;
 mod people;
 mod presence;
-mod shared;
 
 const SECRET: &str = "a secret";
 

@@ -99,7 +99,7 @@ fn done(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A program in a folder of the PATH or where Debian keeps it.
+/// A program where Debian keeps it.
 fn program(name: &str, package: &str) -> PathBuf {
     let which = Command::new("sh").args(["-c", &format!("command -v {name}")]).output();
     let found = which.ok().filter(|which| which.status.success());
