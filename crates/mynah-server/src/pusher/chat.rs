@@ -27,6 +27,7 @@ use replay::Replays;
 use threads::{Binding, Kind, Lease, pair_of};
 pub use threads::{Parts as ThreadParts, Threads};
 
+use crate::dialects::PUSHER;
 use crate::identity::Identity;
 use crate::live::Live;
 use crate::pusher::names::ChatChannel;
@@ -62,6 +63,14 @@ pub struct Claim {
     /// Whether the channel is new here.
     is_first: bool,
     is_held: bool,
+}
+
+impl Claim {
+    /// By which the user's sockets are found when the user leaves a room; conversations of two have no end.
+    fn own_topic(&self) -> Option<Topic> {
+        let link = self.lease.as_ref()?.link();
+        (link.kind == Kind::Room).then(|| link.topic_of(&self.person.actor.user))
+    }
 }
 
 impl std::fmt::Debug for Claim {
@@ -300,6 +309,9 @@ impl ChatChannels {
 
     /// Before a socket with this claim is subscribed; [`ChatChannels::subscribed`] must follow.
     pub async fn entering(&self, session: &SessionRef, claim: &Claim) {
+        if let Some(own) = claim.own_topic() {
+            session.hub.subscribe(session.id, PUSHER, own).await;
+        }
         if let Some(replays) = self.0.replays.as_ref().filter(|_| claim.is_held) {
             replays.hold(session.id, &session.hub).await;
         }
@@ -372,6 +384,9 @@ impl ChatChannels {
         let live = &self.0.parts.live;
         live.went(&claim.person.actor);
         let Some(lease) = &claim.lease else { return };
+        if let Some(own) = claim.own_topic() {
+            session.hub.unsubscribe(session.id, PUSHER, vec![own]).await;
+        }
         if let Some(replays) = self.0.replays.as_ref().filter(|_| claim.is_held) {
             replays.ended(session.id, lease.link(), how != Ending::Left);
         }

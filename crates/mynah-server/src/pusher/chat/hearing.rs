@@ -29,7 +29,15 @@ fn fingerprint(parts: &impl Hash) -> u64 {
 impl Relay for Threads {
     async fn event(&self, event: &Event) {
         match (&event.stream, &event.fact) {
-            (Stream::Room(room), _) => self.say(room, event).await,
+            (Stream::Room(room), fact) => {
+                self.say(room, event).await;
+                if let Fact::MemberLeft { user, .. } = fact {
+                    self.part(room, Some(user)).await;
+                }
+                if let Fact::RoomDeleted { .. } = fact {
+                    self.part(room, None).await;
+                }
+            }
             (Stream::User(user), Fact::RoomAdded { room, peer: Some(peer), .. }) => {
                 self.bind(&event.tenant, pair_of(user, &peer.id), &room.id);
             }

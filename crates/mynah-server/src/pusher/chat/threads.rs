@@ -15,13 +15,16 @@ use mynah_domain::chat::Chat;
 use mynah_domain::event::Event;
 use mynah_domain::ports::Clock;
 use mynah_domain::{AppId, MessageId, RoomId, TenantId, UserId};
-use mynah_hub::{Class, Frame, Hub, LazyFrames, Publication, SessionId, Topic};
-use mynah_protocol::pusher::{ChannelName, encode};
+use mynah_hub::{
+    Class, CloseEach, CloseReason, Frame, Hub, LazyFrames, Publication, SessionId, Topic,
+};
+use mynah_protocol::pusher::{ChannelName, CloseCode, encode};
 use parking_lot::RwLock;
 
 use crate::dialects::Dialects;
 use crate::frames;
 use crate::pusher::Channels;
+use crate::pusher::frames::goodbye;
 use crate::vocabulary::Vocabulary;
 use crate::vocabulary::field::{Scope, Subject, Thread};
 
@@ -112,6 +115,11 @@ impl Link {
             Kind::Pair(pair) => Some(pair),
             Kind::Room | Kind::Online => None,
         }
+    }
+
+    /// The sockets of one user in the channel.
+    pub(super) fn topic_of(&self, user: &UserId) -> Topic {
+        Topic::new(format!("{}:u:{user}", self.topic))
     }
 
     /// Place in the log of the last event that was said in the channel.
@@ -283,6 +291,18 @@ impl Threads {
             link.last_pos.store(event.pos, Ordering::Release);
             let place = (Some(event.seq), Class::Durable);
             self.publish(&link, place, None, frame).await;
+        }
+    }
+
+    /// Closes the sockets that hear a room of which they are no members any more: those of a user, or
+    /// all. Their clients come back, and are refused.
+    pub(super) async fn part(&self, room: &RoomId, user: Option<&UserId>) {
+        for link in self.of_room(room).iter().filter(|link| link.kind == Kind::Room) {
+            let topic = user.map_or_else(|| link.topic.clone(), |user| link.topic_of(user));
+            let last = LazyFrames::new(|_| Some(goodbye(CloseCode::OverCapacity)));
+            let reason = CloseReason::Named("not a member any more");
+            let close = CloseEach { reason, last: Some(last) };
+            self.0.parts.hub.close_topic(&topic, close, None).await;
         }
     }
 

@@ -1,5 +1,7 @@
 //! What is said in a room is heard in its channels, and the other way round.
 
+use mynah_domain::room::MembershipChange;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -45,6 +47,17 @@ async fn another_room_is_a_thread_by_its_id() {
     assert_eq!(house.texts(&socket).await, ["succeeded", "all"]);
     let refused = house.channels.claim(&house.app, &channel(room.as_str()), Some("eve")).await;
     assert_eq!(refused.unwrap_err().status, 403);
+    let ann = house.subscribe("ann", room.as_str()).await;
+    let kick = MembershipChange::Kick { user: UserId::trusted("bob") };
+    let before = house.chat.room(&actor("ann"), &room).await.unwrap().room.last_seq;
+    house.chat.change_membership(&actor("ann"), &room, kick).await.unwrap();
+    house.deliver(&actor("ann"), &room, before).await;
+    assert_eq!(house.hub.members(&ann.session.topic).await, 1, "who was removed hears no more");
+    let refused = house.channels.claim(&house.app, &channel(room.as_str()), Some("bob")).await;
+    assert_eq!(refused.unwrap_err().status, 403);
+    house.chat.delete_room(&actor("ann"), &room).await.unwrap();
+    house.threads.part(&room, None).await;
+    assert_eq!(house.hub.members(&ann.session.topic).await, 0);
 }
 
 #[tokio::test(start_paused = true)]
