@@ -11,7 +11,7 @@
 //! | `GET /apps/ID/connections` | `{"connections":3}` |
 //!
 //! Bodies of answers are Soketi's with what Pusher has added to them: the official libraries read what they
-//! know and ignore the rest. Refusals: [`Refusal`].
+//! know and ignore the rest. Refusals: `Refusal`.
 //!
 //! Nothing of a body is read before its signature holds, and no more than an event of the app may need.
 //! Source: Pusher's HTTP API reference, Soketi 1.6.1, and Reverb for `connections`.
