@@ -94,7 +94,10 @@ impl PusherListeners {
         let is_own = |port: &u16| *port != config.server.port || *port == 0;
         let own = match settings.port.filter(is_own) {
             Some(port) if settings.enabled => {
-                Some(listen(host, port, "pusher.port (SOKETI_PORT)").await?)
+                let listener = listen(host, port, "pusher.port (SOKETI_PORT)").await?;
+                let address = listener.local_addr()?;
+                tracing::info!(%address, "Pusher clients and back ends are answered here, too");
+                Some(listener)
             }
             Some(_) | None => None,
         };

@@ -1,9 +1,12 @@
 //! The Pusher door on its listeners.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::Uri;
 use mynah_domain::ports::{Clock, IdSource, OutboxStore};
+use mynah_integrations::address::Reach;
 use mynah_store::sqlite::SqliteStore;
 
 use super::{doors, gauges};
@@ -85,6 +88,7 @@ pub(super) fn webhooks(
     if !config.pusher.enabled {
         return None;
     }
+    warn_of_forbidden_webhooks(&config.pusher);
     let parts = PusherWebhookParts {
         store: Arc::clone(store) as Arc<dyn OutboxStore>,
         apps: house.apps.clone(),
@@ -97,10 +101,54 @@ pub(super) fn webhooks(
     Some(webhooks)
 }
 
+/// Says at the start which configured webhooks lead where none may go, so that nobody waits for them.
+fn warn_of_forbidden_webhooks(settings: &PusherConfig) {
+    let reach = Reach { private: settings.webhooks.allow_private_addresses };
+    for app in settings.configured_apps().into_iter().flatten() {
+        for rule in &app.webhooks {
+            if let Some(Err(forbidden)) = literal_address(&rule.url).map(|at| reach.check(at)) {
+                tracing::warn!(
+                    app = %app.id,
+                    address = %forbidden.address,
+                    "a webhook of this app is never called: it leads into a network of this machine; \
+                     if that is meant, set pusher.webhooks.allow_private_addresses"
+                );
+            }
+        }
+    }
+}
+
+/// The address that a url names without asking anybody.
+fn literal_address(url: &str) -> Option<IpAddr> {
+    let url: Uri = url.parse().ok()?;
+    match url.host()?.trim_matches(['[', ']']) {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        host => host.parse().ok(),
+    }
+}
+
 /// Whether the operators' `/metrics` has Soketi's names too: where something was configured as for Soketi,
 /// so that others do not scrape numbers twice.
 fn tells_soketi_names(settings: &PusherConfig) -> bool {
     settings.port.is_some()
         || settings.metrics_port.is_some()
         || settings.metrics_prefix != PusherConfig::default().metrics_prefix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_urls_are_found_without_asking() {
+        for (url, address) in [
+            ("http://10.0.0.5/hook", Some("10.0.0.5")),
+            ("https://[fd00::1]:8443/hook", Some("fd00::1")),
+            ("http://localhost:3000/hook", Some("127.0.0.1")),
+            ("https://hooks.example.org/x", None),
+            ("not a url", None),
+        ] {
+            assert_eq!(literal_address(url), address.map(|at| at.parse().unwrap()), "{url}");
+        }
+    }
 }

@@ -40,6 +40,8 @@ const PROOF_EVERY: Duration = Duration::from_secs(1);
 const PROOF_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an older socket of a user has to show that it is alive.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long a subscription may take that is waited for, before it is looked again.
+const ENTERING: Duration = Duration::from_millis(1);
 /// Questions that may be open at once.
 const PINGS_MAX: usize = 8;
 /// Places of lost sockets kept per user and channel.
@@ -495,8 +497,14 @@ async fn run(replays: Replays, watch: Arc<Watch>) {
             return;
         }
         drop(gate);
-        // One is between its hold and its subscription, on another task.
-        tokio::task::yield_now().await;
+        // One is between its hold and its subscription, on another task; or its task is gone, and with
+        // it the session.
+        if !watch.hub.drained(watch.id).await {
+            watch.gate.lock().await.is_running = false;
+            replays.forget_idle(&watch);
+            return;
+        }
+        tokio::time::sleep(ENTERING).await;
     }
 }
 
