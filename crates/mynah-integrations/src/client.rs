@@ -12,7 +12,7 @@ mod pool;
 mod target;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -99,7 +99,8 @@ impl Default for ClientOptions {
 pub struct Client {
     options: ClientOptions,
     resolver: Arc<dyn Resolver>,
-    tls: Arc<ClientConfig>,
+    /// Made when it is first needed: the authorities take some megabytes.
+    tls: OnceLock<Arc<ClientConfig>>,
     pool: Pool,
 }
 
@@ -126,14 +127,13 @@ const ADDRESSES_MAX: usize = 3;
 
 impl Client {
     /// A client that trusts the certificate authorities of the system, or those of Mozilla where the
-    /// system has none. Reads files; call it at the start.
+    /// system has none. They are read from files at the first call.
     pub fn new(options: ClientOptions, resolver: Arc<dyn Resolver>) -> Self {
-        Self {
-            options,
-            resolver,
-            tls: connection::tls(connection::authorities()),
-            pool: Pool::default(),
-        }
+        Self { options, resolver, tls: OnceLock::new(), pool: Pool::default() }
+    }
+
+    fn tls(&self) -> &Arc<ClientConfig> {
+        self.tls.get_or_init(|| connection::tls(connection::authorities()))
     }
 
     /// A client that trusts these certificate authorities and no others.
@@ -149,7 +149,12 @@ impl Client {
         for authority in authorities {
             roots.add(authority.clone())?;
         }
-        Ok(Self { options, resolver, tls: connection::tls(roots), pool: Pool::default() })
+        Ok(Self {
+            options,
+            resolver,
+            tls: OnceLock::from(connection::tls(roots)),
+            pool: Pool::default(),
+        })
     }
 
     async fn attempt(&self, request: Post) -> Result<Answer, PostError> {
@@ -193,7 +198,7 @@ impl Client {
         }
         let mut last = PostError::Failed(format!("the name {} has no address", target.host));
         for address in addresses.into_iter().take(ADDRESSES_MAX) {
-            match Connection::open(address, target, &self.tls, self.options.timeout / 2).await {
+            match Connection::open(address, target, self.tls(), self.options.timeout / 2).await {
                 Ok(connection) => return Ok(connection),
                 Err(error) => last = PostError::Failed(error),
             }
