@@ -211,6 +211,14 @@ impl Watch {
         !is_asked && self.held.lock().iter().any(|held| held.link.last_pos() > proven)
     }
 
+    /// A subscription has got another's place, and keeps it until it has confirmed what it missed: it may
+    /// be lost as well.
+    fn go_on_from(&self, seat: &Seat, place: u64) {
+        for held in self.held.lock().iter_mut().filter(|held| held.seat == *seat) {
+            held.since = held.since.min(place);
+        }
+    }
+
     /// Up to which place a subscription is proven to have got everything.
     fn place(&self, held: &Held) -> u64 {
         self.proven.load(Ordering::Acquire).max(held.since)
@@ -263,7 +271,11 @@ impl Replays {
             user: actor.user.clone(),
         };
         // It is held already: this only tells since when.
-        let since = hub.hold(id, PUSHER).await.unwrap_or(0);
+        let Some(since) = hub.hold(id, PUSHER).await else {
+            // It is gone already: nothing was promised to it, and nobody's place is taken.
+            self.forget_idle(&watch);
+            return;
+        };
         {
             let mut watches = self.0.watches.lock();
             watch.held.lock().push(Held { seat: seat.clone(), link, since, is_taken: false });
@@ -377,11 +389,15 @@ impl Replays {
             let mut place = self.take_place(&waiting.seat);
             for watch in &lost {
                 let mut held = watch.held.lock();
-                for held in held.iter_mut().filter(|held| held.seat == waiting.seat) {
+                let same = |held: &&mut Held| held.seat == waiting.seat && !held.is_taken;
+                for held in held.iter_mut().filter(same) {
                     held.is_taken = true;
                     let theirs = watch.place(held);
                     place = Some(place.map_or(theirs, |place| place.min(theirs)));
                 }
+            }
+            if let Some(place) = place {
+                watch.go_on_from(&waiting.seat, place);
             }
             place
         });

@@ -108,3 +108,22 @@ async fn after_too_much_the_client_is_told_to_read_anew() {
     let after = house.subscribe("bob", "ann--bob").await;
     assert_eq!(house.texts(&after).await, ["succeeded", "tenant-user-messages-resync"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_is_lost_again_before_confirming_still_gets_everything() {
+    let house = House::new(100).await;
+    let room = house.direct("ann", "bob").await;
+    let first = house.subscribe("bob", "ann--bob").await;
+    house.answer_next(&first).await;
+    house.lose(&first).await;
+    house.send("ann", &room, "one").await;
+    let second = house.subscribe("bob", "ann--bob").await;
+    house.lose(&second).await;
+    house.send("ann", &room, "two").await;
+    let third = house.subscribe("bob", "ann--bob").await;
+    assert_eq!(house.texts(&third).await, ["succeeded", "one", "two"]);
+    house.answer(&third);
+    house.lose(&third).await;
+    let fourth = house.subscribe("bob", "ann--bob").await;
+    assert_eq!(house.texts(&fourth).await, ["succeeded"], "confirmed");
+}
