@@ -20,6 +20,9 @@ pub enum Stream {
 pub struct Event {
     /// Place in the whole log; ascending, never reused.
     pub pos: u64,
+    /// Which writer stored it: the slot of a node ([`crate::node::NodeLease::slot`]), or 0 where there is only
+    /// one. What one writer stores it stores in the order of `pos`.
+    pub origin: u16,
     /// The log it belongs to.
     pub stream: Stream,
     /// Place in that log: 1, 2, 3 … without gaps.

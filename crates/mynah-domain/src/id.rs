@@ -98,6 +98,11 @@ id_type!(
     AppId
 );
 
+id_type!(
+    /// One of the processes that serve an installation.
+    NodeId
+);
+
 impl TenantId {
     /// The tenant of a single-tenant installation.
     pub fn single() -> Self {

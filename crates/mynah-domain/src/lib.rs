@@ -20,6 +20,7 @@ pub mod chat;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod node;
 pub mod outbox;
 pub mod page;
 pub mod permission;
@@ -31,5 +32,5 @@ pub mod room;
 pub mod text;
 pub mod time;
 
-pub use id::{AppId, ConnectionId, MessageId, RoomId, SessionFamily, TenantId, UserId};
+pub use id::{AppId, ConnectionId, MessageId, NodeId, RoomId, SessionFamily, TenantId, UserId};
 pub use time::Timestamp;

@@ -11,10 +11,12 @@
 //! * After the commit the new events go to the [`CommitListener`] in commit order, and with them the
 //!   callers' answers: whoever delivers the events lets the callers go on afterwards.
 
+mod cluster;
 mod outbox;
 
 use async_trait::async_trait;
 
+pub use cluster::{FeedStore, NodeStore};
 pub use outbox::OutboxStore;
 
 use crate::account::{
@@ -149,6 +151,24 @@ pub trait AccountStore: Send + Sync {
         family: &SessionFamily,
         at: Timestamp,
     ) -> Result<bool, StoreError>;
+
+    /// Which of these sign-ins are revoked or expired at `at`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn ended_sessions(
+        &self,
+        families: &[SessionFamily],
+        at: Timestamp,
+    ) -> Result<Vec<SessionFamily>, StoreError> {
+        let mut ended = Vec::new();
+        for family in families {
+            if !self.session_alive(family, at).await? {
+                ended.push(family.clone());
+            }
+        }
+        Ok(ended)
+    }
 }
 
 /// Rooms and memberships.

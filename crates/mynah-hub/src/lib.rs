@@ -44,6 +44,7 @@
 //! clock that the caller owns; [`TimerWheel`], [`Leases`] and [`SoftState`] are pure structures.
 
 mod arena;
+mod broker;
 mod config;
 mod frame;
 mod hub;
@@ -58,6 +59,7 @@ mod stats;
 mod timer_wheel;
 mod topic;
 
+pub use broker::{Broker, BrokerEvent, BrokerStats};
 pub use config::{Compact, DialectRules, Farewell, HubConfig, Keepalive, Limits, Probing};
 pub use frame::{Class, Dialect, Frame};
 pub use hub::{AttachError, Hub, UpgradeError};

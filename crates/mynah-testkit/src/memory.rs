@@ -237,7 +237,7 @@ impl State {
         let tenant = place.room.tenant.clone();
         let actor = Some(deed.actor.user.clone());
         let stream = Stream::Room(id.clone());
-        self.log.push(Event { pos, stream, seq, tenant, actor, at: deed.at, fact });
+        self.log.push(Event { pos, origin: 0, stream, seq, tenant, actor, at: deed.at, fact });
         seq
     }
 
@@ -251,7 +251,7 @@ impl State {
         let seq = account.inbox_seq;
         let actor = Some(deed.actor.user.clone());
         let stream = Stream::User(user.clone());
-        self.log.push(Event { pos, stream, seq, tenant, actor, at: deed.at, fact });
+        self.log.push(Event { pos, origin: 0, stream, seq, tenant, actor, at: deed.at, fact });
     }
 
     /// A message with today's profile of its sender.

@@ -43,7 +43,15 @@ const ROOMS: [Room; 10] = [
     Room {
         name: "mynah-hub",
         arrows: &[],
-        outside: Some(&["bytes", "futures-util", "parking_lot", "socket2", "thiserror", "tokio"]),
+        outside: Some(&[
+            "async-trait",
+            "bytes",
+            "futures-util",
+            "parking_lot",
+            "socket2",
+            "thiserror",
+            "tokio",
+        ]),
     },
     Room { name: "mynah-store", arrows: &["mynah-domain"], outside: None },
     Room { name: "mynah-cluster", arrows: &["mynah-hub"], outside: None },
@@ -68,11 +76,12 @@ const ROOMS: [Room; 10] = [
 const TESTKIT: &str = "mynah-testkit";
 
 /// Outside crates that belong to one room.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 12] = [
     ("rusqlite", "mynah-store"),
     ("libsqlite3-sys", "mynah-store"),
     ("sqlx", "mynah-store"),
     ("tokio-postgres", "mynah-store"),
+    ("deadpool-postgres", "mynah-store"),
     ("mysql_async", "mynah-store"),
     ("redis", "mynah-cluster"),
     ("async-nats", "mynah-cluster"),

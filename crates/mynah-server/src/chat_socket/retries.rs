@@ -243,6 +243,7 @@ mod tests {
             created_at: Timestamp(0),
         };
         Event {
+            origin: 0,
             pos: 1,
             stream: Stream::Room(room),
             seq: 1,

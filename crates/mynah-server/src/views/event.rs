@@ -264,6 +264,7 @@ mod tests {
 
     fn data(fact: Fact) -> Value {
         let event = Event {
+            origin: 0,
             pos: 9,
             stream: Stream::User(UserId::trusted("b")),
             seq: 4,

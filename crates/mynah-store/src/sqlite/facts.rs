@@ -178,7 +178,7 @@ impl<'c> Replay<'c> {
             Some(actor) => Some(self.user(actor)?.user.id.clone()),
             None => None,
         };
-        Ok(Event { pos: row.pos, stream, seq: row.seq, tenant, actor, at: row.at, fact })
+        Ok(Event { pos: row.pos, origin: 0, stream, seq: row.seq, tenant, actor, at: row.at, fact })
     }
 
     fn room_fact<E>(&mut self, row: &EventRow, room: &RoomRow) -> Result<Fact, Trouble<E>> {

@@ -252,7 +252,7 @@ impl<'c> Tx<'c> {
         let place = (pos, facts::room_stream(room_row), seq, number);
         self.insert_event(place, actor, about, &fact)?;
         let actor = Some(actor.profile.id.clone());
-        self.events.push(Event { pos, stream, seq, tenant, actor, at: about.1, fact });
+        self.events.push(Event { pos, origin: 0, stream, seq, tenant, actor, at: about.1, fact });
         Ok(seq)
     }
 
@@ -275,7 +275,7 @@ impl<'c> Tx<'c> {
         rows::execute(self.conn, sql::USER_INBOX, params)?;
         self.insert_event((pos, facts::inbox_stream(user_row), seq, 0), actor, about, &fact)?;
         let actor = Some(actor.profile.id.clone());
-        self.events.push(Event { pos, stream, seq, tenant, actor, at: about.1, fact });
+        self.events.push(Event { pos, origin: 0, stream, seq, tenant, actor, at: about.1, fact });
         Ok(())
     }
 

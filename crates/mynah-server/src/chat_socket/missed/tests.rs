@@ -13,6 +13,7 @@ fn person(id: &str) -> Arc<Profile> {
 
 fn event(pos: u64, room: &str, seq: u64, fact: Fact) -> Event {
     Event {
+        origin: 0,
         pos,
         stream: Stream::Room(RoomId::trusted(room)),
         seq,

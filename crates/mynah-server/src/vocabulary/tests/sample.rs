@@ -97,6 +97,7 @@ pub(super) fn event(fact: Fact) -> Event {
     );
     let stream = if inbox { Stream::User(user_id()) } else { Stream::Room(room_id()) };
     Event {
+        origin: 0,
         pos: 9_007_199_254_740_993,
         stream,
         seq: 17,
