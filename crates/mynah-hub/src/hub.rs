@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::stats::ShardCounters;
 use crate::{
-    Class, Close, CloseEach, CloseReason, Dialect, Frame, HubConfig, HubStats, NewSession,
-    PollReply, Publication, SessionId, Shard, TcpSocket, Topic,
+    Class, Close, CloseEach, CloseReason, Dialect, Frame, HubConfig, HubStats, Interest,
+    NewSession, PollReply, Publication, SessionId, Shard, TcpSocket, Topic,
 };
 
 mod task;
@@ -27,6 +27,7 @@ use task::Command;
 pub struct Hub {
     shards: Arc<[ShardHandle]>,
     next: Arc<AtomicUsize>,
+    interest: Option<Arc<dyn Interest>>,
 }
 
 struct ShardHandle {
@@ -60,6 +61,18 @@ impl Hub {
     /// Starts the shard tasks on the current tokio runtime.
     #[must_use]
     pub fn new(config: HubConfig) -> Self {
+        Self::start(config, None)
+    }
+
+    /// The same, telling `interest` which topics have subscribers. [`Hub::subscribe`] and
+    /// [`Hub::subscribe_many`] return when [`Interest::settled`] does: what is read then and what is
+    /// published from then on, wherever that is, leave no hole.
+    #[must_use]
+    pub fn watched(config: HubConfig, interest: Arc<dyn Interest>) -> Self {
+        Self::start(config, Some(interest))
+    }
+
+    fn start(config: HubConfig, interest: Option<Arc<dyn Interest>>) -> Self {
         let rules: Arc<[_]> = config.dialects.into();
         let total = Arc::default();
         let shards = (0..config.shards.max(1))
@@ -68,12 +81,15 @@ impl Hub {
                 let stats = Arc::new(ShardCounters::default());
                 let (rules, total) = (Arc::clone(&rules), Arc::clone(&total));
                 let (limits, compact) = (config.limits.clone(), config.compact);
-                let shard = Shard::new(number, limits, rules, compact, total);
+                let mut shard = Shard::new(number, limits, rules, compact, total);
+                if let Some(interest) = &interest {
+                    shard.watch_topics(Arc::clone(interest));
+                }
                 drop(tokio::spawn(task::run(shard, inbox, Arc::clone(&stats))));
                 ShardHandle { commands, stats }
             })
             .collect();
-        Self { shards, next: Arc::default() }
+        Self { shards, next: Arc::default(), interest }
     }
 
     /// Begins a session. The hub writes to a stream's socket from now on; the caller only reads, up
@@ -121,12 +137,31 @@ impl Hub {
     /// Subscribes a session in one dialect; again is harmless. If the dialect is held, what is
     /// published to the topic is kept back too.
     pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic) {
+        let settling = self.interest.as_ref().map(|_| [topic.clone()]);
         self.tell(id, Command::Subscribe { id, dialect, topic }).await;
+        if let Some(topics) = settling {
+            self.settled(id, &topics).await;
+        }
     }
 
     /// Subscribes a session to many topics with one command.
     pub async fn subscribe_many(&self, id: SessionId, dialect: Dialect, topics: Vec<Topic>) {
+        let settling = self.interest.as_ref().map(|_| topics.clone());
         self.tell(id, Command::SubscribeMany { id, dialect, topics }).await;
+        if let Some(topics) = settling {
+            self.settled(id, &topics).await;
+        }
+    }
+
+    /// Waits until the session's shard has done what was commanded, and until those topics are heard from
+    /// everywhere.
+    async fn settled(&self, id: SessionId, topics: &[Topic]) {
+        let Some(interest) = &self.interest else { return };
+        let (reply, done) = oneshot::channel();
+        self.tell(id, Command::Barrier { reply }).await;
+        if done.await.is_ok() {
+            interest.settled(topics).await;
+        }
     }
 
     /// Tells all shards where the order over all topics stands ([`Publication::pos`]), before

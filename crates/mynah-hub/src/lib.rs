@@ -48,6 +48,7 @@ mod broker;
 mod config;
 mod frame;
 mod hub;
+mod interest;
 mod leases;
 mod publication;
 mod send_queue;
@@ -63,6 +64,7 @@ pub use broker::{Broker, BrokerEvent, BrokerStats};
 pub use config::{Compact, DialectRules, Farewell, HubConfig, Keepalive, Limits, Probing};
 pub use frame::{Class, Dialect, Frame};
 pub use hub::{AttachError, Hub, UpgradeError};
+pub use interest::Interest;
 pub use leases::{Acquired, Leases};
 pub use publication::{LazyFrames, Publication, Topic};
 pub use session::{

@@ -10,9 +10,9 @@ use crate::config::{DialectRules, Keepalive};
 use crate::send_queue::{Amount, FrameList, FrameStore, Queued};
 use crate::topic::{TopicList, Topics};
 use crate::{
-    Class, Close, CloseEach, CloseReason, Compact, Dialect, DrainedReply, Frame, HubStats, Limits,
-    Link, NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId, Socket, TimerKey,
-    TimerWheel, Topic, WritableList,
+    Class, Close, CloseEach, CloseReason, Compact, Dialect, DrainedReply, Frame, HubStats,
+    Interest, Limits, Link, NewSession, PollReply, Publication, Pulse, SessionEvents, SessionId,
+    Socket, TimerKey, TimerWheel, Topic, WritableList,
 };
 
 mod ending;
@@ -115,6 +115,7 @@ pub struct Shard<S> {
     last_pos: u64,
     /// The slot from which [`Shard::ask_to_leave`] goes on.
     ask_from: u32,
+    interest: Option<Arc<dyn Interest>>,
     stats: HubStats,
 }
 
@@ -150,8 +151,14 @@ impl<S: Socket> Shard<S> {
             now: 0,
             last_pos: 0,
             ask_from: 0,
+            interest: None,
             stats: HubStats::default(),
         }
+    }
+
+    /// Tells `interest` from now on which topics are subscribed to here.
+    pub fn watch_topics(&mut self, interest: Arc<dyn Interest>) {
+        self.interest = Some(interest);
     }
 
     /// Begins a session, or gives it back if the hub is full.

@@ -186,9 +186,9 @@ impl Topics {
         index
     }
 
-    /// Removes a subscription and, with its last one, the topic.
-    pub(crate) fn remove(&mut self, list: &mut TopicList, subscription: u32) {
-        let Some(gone) = self.subscriptions.remove(subscription) else { return };
+    /// Removes a subscription and, with its last one, the topic, whose name is given then.
+    pub(crate) fn remove(&mut self, list: &mut TopicList, subscription: u32) -> Option<Topic> {
+        let gone = self.subscriptions.remove(subscription)?;
         if self.walk == subscription {
             self.walk = gone.next_member;
         }
@@ -199,7 +199,7 @@ impl Topics {
             self.unmap_all(gone.session, list.first);
             self.unmap_all(gone.session, gone.next_topic);
         }
-        self.unlink_member(&gone);
+        let vacated = self.unlink_member(&gone);
         if let Some(after) = self.subscriptions.get_mut(gone.next_topic) {
             after.previous_topic = gone.previous_topic;
         }
@@ -208,9 +208,10 @@ impl Topics {
             None => list.first = gone.next_topic,
         }
         list.len -= 1;
+        vacated
     }
 
-    fn unlink_member(&mut self, gone: &Subscription) {
+    fn unlink_member(&mut self, gone: &Subscription) -> Option<Topic> {
         if let Some(after) = self.subscriptions.get_mut(gone.next_member) {
             after.previous_member = gone.previous_member;
         }
@@ -219,16 +220,17 @@ impl Topics {
         if let Some(before) = before {
             before.next_member = gone.next_member;
         }
-        let Some(state) = self.topics.get_mut(gone.topic) else { return };
+        let state = self.topics.get_mut(gone.topic)?;
         if is_first {
             state.first = gone.next_member;
         }
         state.members -= 1;
-        if state.members == 0
-            && let Some(state) = self.topics.remove(gone.topic)
-        {
-            self.names.remove(&state.name);
+        if state.members > 0 {
+            return None;
         }
+        let vacated = self.topics.remove(gone.topic)?;
+        self.names.remove(&vacated.name);
+        Some(vacated.name)
     }
 
     fn map_all(&mut self, session: u32, list: TopicList) {

@@ -51,6 +51,10 @@ pub(super) enum Command {
         dialect: Dialect,
         topics: Vec<Topic>,
     },
+    /// Everything before is done.
+    Barrier {
+        reply: oneshot::Sender<()>,
+    },
     StartPos {
         pos: u64,
     },
@@ -194,6 +198,10 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
             for topic in &topics {
                 shard.subscribe(id, dialect, topic);
             }
+        }
+        Command::Barrier { reply } => {
+            // Who gave up does not wait.
+            reply.send(()).ok();
         }
         Command::StartPos { pos } => shard.start_pos(pos),
         Command::Hold { id, dialect, reply } => hold(shard, id, dialect, reply),

@@ -22,6 +22,11 @@ impl<S: Socket> Shard<S> {
         {
             self.topics.add(id.slot, &mut session.topics, (topic, dialect));
         }
+        if found.is_none()
+            && let Some(interest) = &self.interest
+        {
+            interest.gained(topic);
+        }
     }
 
     /// Ends a subscription; what was kept back of it is dropped.
@@ -128,7 +133,10 @@ impl<S: Socket> Shard<S> {
     pub(super) fn remove_subscription(&mut self, slot: u32, subscription: u32) {
         self.drop_kept_of(slot, subscription);
         if let Some(session) = self.slots.get_mut(slot as usize).and_then(|s| s.session.as_mut()) {
-            self.topics.remove(&mut session.topics, subscription);
+            let vacated = self.topics.remove(&mut session.topics, subscription);
+            if let Some((interest, topic)) = self.interest.as_ref().zip(vacated) {
+                interest.lost(&topic);
+            }
         }
     }
 }
