@@ -9,10 +9,12 @@
 
 pub mod accounts;
 pub mod apps;
+pub mod feed;
 pub mod journal;
 pub mod membership;
 pub mod messages;
 pub mod model;
+pub mod nodes;
 pub mod open_rooms;
 pub mod outbox;
 pub mod reading;
@@ -28,7 +30,8 @@ use mynah_domain::event::Event;
 use mynah_domain::message::{Appended, Draft, Message, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{
-    AccountStore, AppStore, JournalStore, MessageStore, OpenRoomStore, OutboxStore, RoomStore,
+    AccountStore, AppStore, FeedStore, JournalStore, MessageStore, NodeStore, OpenRoomStore,
+    OutboxStore, RoomStore,
 };
 use mynah_domain::room::{
     MembershipChange, MembershipChanged, NewRoom, Role, RoomCreated, RoomKind, RoomView, Visibility,
@@ -45,7 +48,8 @@ macro_rules! conformance_tests {
             accounts: names_are_unique_in_any_case, credentials_are_found_by_either_login,
                 people_are_found_by_prefix, a_new_name_shows_everywhere,
                 tokens_rotate_and_old_ones_end_the_sign_in, two_tabs_both_stay_signed_in,
-                ended_and_expired_sign_ins_are_dead, signing_out_everywhere_names_the_living;
+                ended_and_expired_sign_ins_are_dead, signing_out_everywhere_names_the_living,
+                ended_sign_ins_are_named_among_many;
             rooms: making_a_room_tells_everybody, a_room_with_a_stranger_is_not_made,
                 a_pair_has_one_direct_room, a_changed_room_is_told_and_kept,
                 a_deleted_room_vanishes, lists_run_from_the_latest_activity,
@@ -83,6 +87,13 @@ macro_rules! conformance_tests {
                 dead_letters_are_discarded_and_pruned, beyond_the_bound_the_oldest_is_given_up,
                 bytes_are_bounded_as_well, an_endpoint_is_given_up_as_a_whole,
                 thousands_are_given_up_revived_and_discarded;
+            feed: streams_are_read_as_they_were_told, deleted_rooms_are_still_read,
+                what_does_not_exist_has_no_head, heads_come_in_the_order_asked,
+                inboxes_are_their_tenants;
+            nodes: the_smallest_free_slot_is_given, a_lease_that_ran_out_may_be_taken,
+                a_node_of_the_same_id_takes_over, a_lease_given_back_is_free,
+                concurrent_claims_get_slots_of_their_own, more_nodes_than_slots_are_refused,
+                the_stores_time_goes_on;
             model: random_histories_match_the_model;
         );
     };
@@ -112,6 +123,10 @@ pub struct Subject {
     pub open: Arc<dyn OpenRoomStore>,
     /// What is to be told outside.
     pub outbox: Arc<dyn OutboxStore>,
+    /// Streams, for those who deliver them.
+    pub feed: Arc<dyn FeedStore>,
+    /// Who takes part.
+    pub nodes: Arc<dyn NodeStore>,
     /// What the store's listener has heard.
     pub heard: Arc<Recorder>,
     ticks: AtomicI64,
@@ -129,6 +144,8 @@ impl Subject {
             + JournalStore
             + OpenRoomStore
             + OutboxStore
+            + FeedStore
+            + NodeStore
             + 'static,
     {
         Self {
@@ -138,7 +155,9 @@ impl Subject {
             messages: store.clone(),
             journal: store.clone(),
             open: store.clone(),
-            outbox: store,
+            outbox: store.clone(),
+            feed: store.clone(),
+            nodes: store,
             heard,
             ticks: AtomicI64::new(1_767_225_600_000),
             _keep: Box::new(keep),

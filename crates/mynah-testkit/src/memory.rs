@@ -6,9 +6,11 @@
 
 mod accounts;
 mod apps;
+mod feed;
 mod journal;
 mod members;
 mod messages;
+mod nodes;
 mod open_rooms;
 mod outbox;
 mod rooms;
@@ -76,6 +78,7 @@ struct State {
     places: Vec<Place>,
     connections: Vec<open_rooms::Connection>,
     outbox: outbox::Outbox,
+    slots: Vec<nodes::Slot>,
     log: Vec<Event>,
     told: usize,
 }

@@ -92,6 +92,15 @@ impl AccountStore for SqliteStore {
         let family = family.clone();
         self.reads.call(move |conn| sessions::alive(conn, &family, at)).await
     }
+
+    async fn ended_sessions(
+        &self,
+        families: &[SessionFamily],
+        at: Timestamp,
+    ) -> Result<Vec<SessionFamily>, StoreError> {
+        let families = families.to_vec();
+        self.reads.call(move |conn| sessions::ended(conn, families, at)).await
+    }
 }
 
 fn create(tx: &mut Tx<'_>, account: &NewAccount) -> Result<User, Trouble<AccountError>> {

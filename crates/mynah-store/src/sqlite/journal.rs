@@ -109,7 +109,7 @@ pub(super) fn head_pos(conn: &Connection) -> Result<u64, Trouble<StoreError>> {
     Ok(rows::first(conn, sql::HEAD_POS, [], |row| rows::count(row, 0))?.unwrap_or(0))
 }
 
-fn catch_up<E>(
+pub(super) fn catch_up<E>(
     conn: &Connection,
     (stream, head_seq): (i64, u64),
     after_seq: u64,

@@ -116,3 +116,17 @@ pub(super) fn alive(conn: &Connection, family: &SessionFamily, at: Timestamp) ->
     let found = rows::first(conn, sql::SESSION_ALIVE, (family.as_str(), at.0), |_| Ok(()))?;
     Ok(found.is_some())
 }
+
+pub(super) fn ended(
+    conn: &Connection,
+    families: Vec<SessionFamily>,
+    at: Timestamp,
+) -> Outcome<Vec<SessionFamily>> {
+    let mut ended = Vec::new();
+    for family in families {
+        if !alive(conn, &family, at)? {
+            ended.push(family);
+        }
+    }
+    Ok(ended)
+}

@@ -365,6 +365,21 @@ statements! {
     OUTBOX_PRUNE_APPS = "DELETE FROM outbox_apps WHERE id IN (SELECT id FROM outbox_apps \
                          WHERE id > 0 AND pending = 0 AND dead = 0 LIMIT ?1)";
 
+    NOW = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) FROM probes WHERE id = 1";
+    NODE_SLOT = "SELECT slot FROM nodes WHERE node_id = ?1";
+    NODE_FREE_SLOT = "SELECT slot FROM nodes WHERE slot > 0 AND expires_at <= ?1 \
+                      ORDER BY slot LIMIT 1";
+    NODE_LAST_SLOT = "SELECT slot FROM nodes WHERE slot > 0 ORDER BY slot DESC LIMIT 1";
+    NODE_CLAIM = "INSERT INTO nodes (slot, epoch, node_id, address, expires_at) \
+                  VALUES (?1, 1, ?2, ?3, ?4) ON CONFLICT (slot) DO UPDATE SET epoch = epoch + 1, \
+                  node_id = excluded.node_id, address = excluded.address, \
+                  expires_at = excluded.expires_at RETURNING node_id, slot, epoch, address";
+    NODE_RENEW = "UPDATE nodes SET expires_at = ?4 WHERE slot = ?1 AND epoch = ?2 AND node_id = ?3";
+    NODE_RELEASE = "UPDATE nodes SET node_id = NULL, expires_at = 0 \
+                    WHERE slot = ?1 AND epoch = ?2 AND node_id = ?3";
+    NODES = "SELECT node_id, slot, epoch, address FROM nodes \
+             WHERE slot > 0 AND expires_at > ?1 ORDER BY slot";
+
     MIGRATION = "SELECT checksum FROM migrations WHERE version = ?1";
     MIGRATION_INSERT = "INSERT INTO migrations (version, name, checksum, applied_at) \
                         VALUES (?1, ?2, ?3, unixepoch() * 1000)";

@@ -182,3 +182,19 @@ pub async fn signing_out_everywhere_names_the_living(s: Subject) {
     let again = s.accounts.revoke_all_sessions(&ada.tenant, &ada.id, "all", Timestamp(9)).await;
     assert_eq!(again, Ok(vec![]));
 }
+
+/// Revoked ones, expired ones and unknown ones, in the order asked.
+pub async fn ended_sign_ins_are_named_among_many(s: Subject) {
+    let mut families = Vec::new();
+    for name in ["ada", "bob", "eve"] {
+        families.push(signed_in(&s, name).await);
+    }
+    let unknown = SessionFamily::trusted("unknown");
+    families.insert(1, unknown.clone());
+    s.accounts.revoke_session(&families[2], "logout", Timestamp(5)).await.expect("written");
+    let ended = s.accounts.ended_sessions(&families, Timestamp(10)).await;
+    assert_eq!(ended, Ok(vec![unknown, families[2].clone()]));
+    let ended = s.accounts.ended_sessions(&families, Timestamp(100_000)).await;
+    assert_eq!(ended, Ok(families));
+    assert_eq!(s.accounts.ended_sessions(&[], Timestamp(0)).await, Ok(vec![]));
+}

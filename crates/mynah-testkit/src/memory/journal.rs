@@ -1,11 +1,11 @@
 //! The log.
 
 use async_trait::async_trait;
-use mynah_domain::RoomId;
 use mynah_domain::chat::ChatError;
 use mynah_domain::event::{CatchUp, Event, LogPage, Stream};
 use mynah_domain::permission::{Actor, Guard};
 use mynah_domain::ports::{JournalStore, StoreError};
+use mynah_domain::{RoomId, TenantId};
 
 use super::{MemoryStore, State};
 
@@ -21,7 +21,7 @@ impl JournalStore for MemoryStore {
         self.read(|state| {
             let place = state.enter(&guard, room)?;
             let stream = (Stream::Room(room.clone()), place.room.last_seq);
-            Ok(state.catch_up(&guard.actor, stream, after_seq, limit))
+            Ok(state.catch_up(&guard.actor.tenant, stream, after_seq, limit))
         })?
     }
 
@@ -34,7 +34,7 @@ impl JournalStore for MemoryStore {
         self.read(|state| {
             let head = state.account(&viewer.tenant, &viewer.user).map_or(0, |a| a.inbox_seq);
             let stream = (Stream::User(viewer.user.clone()), head);
-            state.catch_up(viewer, stream, after_seq, limit)
+            state.catch_up(&viewer.tenant, stream, after_seq, limit)
         })
     }
 
@@ -73,14 +73,14 @@ impl JournalStore for MemoryStore {
 }
 
 impl State {
-    fn catch_up(
+    pub(super) fn catch_up(
         &self,
-        viewer: &Actor,
+        tenant: &TenantId,
         (stream, head_seq): (Stream, u64),
         after_seq: u64,
         limit: u32,
     ) -> CatchUp {
-        let missed = self.stream(&stream, &viewer.tenant).filter(|e| e.seq > after_seq);
+        let missed = self.stream(&stream, tenant).filter(|e| e.seq > after_seq);
         let events = missed.take(limit as usize).map(|e| self.replayed(e)).collect();
         CatchUp { events, head_seq, gap: after_seq > head_seq }
     }
