@@ -17,6 +17,7 @@
 //! replaced backends use (`PORT`, `JWT_SECRET`, `ALLOWED_ORIGIN` …) are honoured as they are.
 
 mod check;
+pub mod cluster;
 mod explain;
 mod load;
 pub mod pusher;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Problem, well_known};
+pub use cluster::{ClusterConfig, StoreConfig};
 pub use load::{ConfigError, Loaded, environment, load};
 pub use pusher::PusherConfig;
 
@@ -50,6 +52,10 @@ pub struct Config {
     pub socketio: SocketIoConfig,
     /// The Pusher door.
     pub pusher: PusherConfig,
+    /// Where data is kept.
+    pub store: StoreConfig,
+    /// How several nodes share it.
+    pub cluster: ClusterConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Logging.

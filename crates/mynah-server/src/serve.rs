@@ -77,7 +77,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if let Some(webhooks) = &built.webhooks {
         webhooks.stop().await;
     }
-    tokio::task::spawn_blocking(move || built.store.close()).await?;
+    built.stores.close().await;
     tracing::info!("stopped");
     Ok(())
 }

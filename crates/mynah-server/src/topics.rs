@@ -10,12 +10,24 @@ pub fn room(id: &RoomId) -> Topic {
 
 /// The sockets of a user that hear all the user's rooms by themselves.
 pub fn user_everywhere(tenant: &TenantId, user: &UserId) -> Topic {
-    Topic::new(format!("u:{tenant}:{user}"))
+    Topic::new(format!("u:{}", person(tenant, user)))
 }
 
 /// The sockets of a user that join rooms one by one.
 pub fn user_by_room(tenant: &TenantId, user: &UserId) -> Topic {
-    Topic::new(format!("v:{tenant}:{user}"))
+    Topic::new(format!("v:{}", person(tenant, user)))
+}
+
+/// A user of a tenant, as one word that names no other: ids may hold any visible character.
+pub fn person(tenant: &TenantId, user: &UserId) -> String {
+    format!("{}:{tenant}:{user}", tenant.as_str().len())
+}
+
+/// Reads what [`person`] wrote.
+pub fn read_person(text: &str) -> Option<(TenantId, UserId)> {
+    let (length, rest) = text.split_once(':')?;
+    let (tenant, user) = rest.split_at_checked(length.parse().ok()?)?;
+    Some((TenantId::trusted(tenant), UserId::trusted(user.strip_prefix(':')?)))
 }
 
 /// The sockets of one sign-in.

@@ -11,12 +11,8 @@ use std::time::Duration;
 use axum::Router;
 use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
-use mynah_domain::ports::{
-    AccountStore, AppStore, Clock, CommitListener, IdSource, JournalStore, MessageStore,
-    OpenRoomStore, PasswordHasher, RoomStore,
-};
+use mynah_domain::ports::{Clock, CommitListener, IdSource, PasswordHasher};
 use mynah_hub::{Hub, HubConfig, Limits};
-use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 use tokio::sync::watch;
 
 use crate::admin_ui::WithAdmin;
@@ -38,6 +34,7 @@ use crate::rate::{Bucket, Rate, RateLimits};
 use crate::relay::Relay;
 use crate::sockets::Sockets;
 use crate::state::House;
+use crate::stores::Stores;
 use crate::system::{CombIds, SystemClock};
 use crate::vocabulary::Vocabularies;
 
@@ -60,7 +57,7 @@ pub struct Built {
     /// Connections, for the end.
     pub hub: Hub,
     /// The store, for the end.
-    pub store: Arc<SqliteStore>,
+    pub stores: Stores,
     head: watch::Sender<u64>,
 }
 
@@ -201,10 +198,10 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let deadlines = Deadlines::start();
     let (queue, commits) = commit_queue();
     let listener: Arc<dyn CommitListener> = queue;
-    let store = SqliteStore::open(data_dir, &SqliteOptions::default(), listener)?;
-    let chat = chat(config, &store, &clock, &ids);
+    let stores = Stores::sqlite(data_dir, listener)?;
+    let chat = chat(config, &stores, &clock, &ids);
     let hasher = hasher(config)?;
-    let accounts = accounts(config, &hasher, &store, &clock, &ids);
+    let accounts = accounts(config, &hasher, &stores, &clock, &ids);
     let heard = hearing(config, (&hub, &dialects), (&chat, &accounts), &clock);
     let Hearing { channels, threads, live, dispatcher } = heard;
     let (head_sender, head) = (dispatcher.head.clone(), dispatcher.head.subscribe());
@@ -212,11 +209,11 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     tokio::spawn(dispatcher.run(commits));
     let metrics = Arc::new(Metrics::new());
     gauges::watch_hub(&metrics, &hub);
-    gauges::watch_store(&metrics, &store);
+    gauges::watch_store(&metrics, &stores);
     gauges::watch_live(&metrics, &live);
     let traffic = gauges::watched_traffic(&metrics);
     let house = House {
-        apps: apps(config, &store, &clock)?,
+        apps: apps(config, &stores, &clock)?,
         chat,
         identity: Arc::new(identity(config, &accounts, &clock)),
         accounts,
@@ -224,15 +221,15 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         sockets: Sockets::new(hub.clone(), Arc::clone(&dialects)),
         metrics,
         limits: Arc::new(rates(config)),
-        health: Arc::new(Health::new(Arc::clone(&store) as _)),
+        health: Arc::new(Health::new(Arc::clone(&stores.journal))),
         head,
     };
-    let webhooks = pusher::webhooks(config, &store, &house, (&clock, &ids), &channels);
+    let webhooks = pusher::webhooks(config, &stores, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let realtime = doors::realtime(config, &house, &clock);
     let door = ChatDoor {
         dialects,
-        open_rooms: Arc::clone(&store) as Arc<dyn OpenRoomStore>,
+        open_rooms: Arc::clone(&stores.open_rooms),
         dispatched,
         deadlines: deadlines.clone(),
         clock,
@@ -255,31 +252,25 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let operators = http::operators_router(realtime);
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
     let (head, pusher, pusher_metrics) = (head_sender, pusher.own, pusher.metrics);
-    Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, store, head })
+    Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, stores, head })
 }
 
-fn chat(
-    config: &Config,
-    store: &Arc<SqliteStore>,
-    clock: &Arc<dyn Clock>,
-    ids: &Arc<dyn IdSource>,
-) -> Chat {
+fn chat(config: &Config, stores: &Stores, clock: &Arc<dyn Clock>, ids: &Arc<dyn IdSource>) -> Chat {
     let ports = ChatPorts {
-        rooms: Arc::clone(store) as Arc<dyn RoomStore>,
-        messages: Arc::clone(store) as Arc<dyn MessageStore>,
-        journal: Arc::clone(store) as Arc<dyn JournalStore>,
+        rooms: Arc::clone(&stores.rooms),
+        messages: Arc::clone(&stores.messages),
+        journal: Arc::clone(&stores.journal),
         clock: Arc::clone(clock),
         ids: Arc::clone(ids),
     };
     Chat::new(ports, ChatLimits { content_chars_max: config.limits.content_chars_max })
 }
 
-fn apps(config: &Config, store: &Arc<SqliteStore>, clock: &Arc<dyn Clock>) -> anyhow::Result<Apps> {
+fn apps(config: &Config, stores: &Stores, clock: &Arc<dyn Clock>) -> anyhow::Result<Apps> {
     let configured: Result<_, _> = config.pusher.configured_apps().into_iter().collect();
     let configured = configured.map_err(|problem| anyhow::anyhow!("pusher.apps: {problem}"))?;
     let fallback = config.pusher.development_app(config.env);
-    let store = Arc::clone(store) as Arc<dyn AppStore>;
-    let sealed = Arc::new(SealedApps::new(store, &config.auth.encryption_key));
+    let sealed = Arc::new(SealedApps::new(Arc::clone(&stores.apps), &config.auth.encryption_key));
     let ttl = Duration::from_secs(config.pusher.app_cache_ttl_s);
     Ok(Apps::new(configured, fallback, (sealed, ttl), Arc::clone(clock)))
 }
@@ -304,7 +295,7 @@ fn hasher(config: &Config) -> anyhow::Result<Arc<dyn PasswordHasher>> {
 fn accounts(
     config: &Config,
     hasher: &Arc<dyn PasswordHasher>,
-    store: &Arc<SqliteStore>,
+    stores: &Stores,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdSource>,
 ) -> Accounts {
@@ -312,8 +303,13 @@ fn accounts(
         refresh_ttl_ms: config.auth.refresh_ttl_s.saturating_mul(1_000),
         ..SessionRules::default()
     };
-    let store = Arc::clone(store) as Arc<dyn AccountStore>;
-    Accounts::new(store, Arc::clone(hasher), Arc::clone(clock), Arc::clone(ids), sessions)
+    Accounts::new(
+        Arc::clone(&stores.accounts),
+        Arc::clone(hasher),
+        Arc::clone(clock),
+        Arc::clone(ids),
+        sessions,
+    )
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What must not be, above all in production.
 
+mod cluster;
 mod pusher;
 
 use super::{Config, CookieConfig, SameSite, Stage};
@@ -58,6 +59,7 @@ impl Config {
             self.admin_ui(&mut add);
         }
         pusher::check(self, &mut add);
+        cluster::check(self, &mut add);
         if self.env == Stage::Production {
             self.production(&mut add);
         }

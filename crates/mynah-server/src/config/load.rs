@@ -21,9 +21,12 @@ const SOKETI_PORT: u16 = 6001;
 const SOKETI_METRICS_PORT: u16 = 9601;
 
 /// Names of the replaced backends, with the entry each one sets.
-const ALIASES: [(&str, &str); 11] = [
+const ALIASES: [(&str, &str); 14] = [
     ("PORT", "server.port"),
     ("MYNAH_DATA_DIR", "server.data_dir"),
+    ("DATABASE_URL", "store.url"),
+    ("REDIS_URL", "cluster.redis_url"),
+    ("NATS_URL", "cluster.nats_url"),
     ("JWT_ACCESS_SECRET", "auth.jwt_secret"),
     ("JWT_SECRET", "auth.jwt_secret"),
     ("FRONTEND_URL", "http.allowed_origins"),
@@ -36,11 +39,8 @@ const ALIASES: [(&str, &str); 11] = [
 ];
 
 /// Known names of the replaced backends that have no effect yet, with the reason.
-const WITHOUT_EFFECT: [(&str, &str); 3] = [
-    ("REDIS_URL", "this version runs on one node"),
-    ("NATS_URL", "this version runs on one node"),
-    ("CLERK_SECRET_KEY", "this version knows its own accounts and HS256 tokens only"),
-];
+const WITHOUT_EFFECT: [(&str, &str); 1] =
+    [("CLERK_SECRET_KEY", "this version knows its own accounts and HS256 tokens only")];
 
 /// A configuration that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -56,14 +56,6 @@ pub enum ConfigError {
     /// Entries are wrong or unknown: one line each.
     #[error("the configuration cannot be read:\n{0}")]
     Entry(String),
-    /// An environment name asks for what this version cannot do.
-    #[error("{name}: {reason}")]
-    Unsupported {
-        /// The name.
-        name: &'static str,
-        /// What to do.
-        reason: String,
-    },
 }
 
 /// A configuration and what to say about its sources.
@@ -109,7 +101,6 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
         }
     }
     let mut config: Config = figment.extract().map_err(|e| ConfigError::Entry(explain(e)))?;
-    unsupported(environment)?;
     let idle = WITHOUT_EFFECT.iter().filter(|(name, _)| lookup(environment, name).is_some());
     let idle = idle.map(|(name, reason)| format!("{name} is set but has no effect: {reason}"));
     let mut remarks: Vec<String> = idle.collect();
@@ -187,11 +178,16 @@ impl<P: Provider> Provider for Named<P> {
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 2] = ["http.allowed_origins", "http.trusted_proxies"];
-    const TEXTS: [&str; 12] = [
+    const TEXTS: [&str; 19] = [
         "admin_ui.password_hash",
         "admin_ui.username",
         "auth.encryption_key",
         "auth.jwt_secret",
+        "cluster.advertise",
+        "cluster.nats_url",
+        "cluster.node_id",
+        "cluster.prefix",
+        "cluster.redis_url",
         "log.level",
         "pusher.metrics_host",
         "pusher.metrics_prefix",
@@ -200,6 +196,8 @@ fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment 
         "pusher.public.host",
         "pusher.soketi_config",
         "server.data_dir",
+        "store.replica_url",
+        "store.url",
     ];
     if LISTS.contains(&entry) {
         let list: Vec<&str> = text.split(',').map(str::trim).filter(|t| !t.is_empty()).collect();
@@ -215,16 +213,6 @@ fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment 
 
 fn merge(figment: Figment, name: &str, entry: &str, value: impl Serialize) -> Figment {
     figment.merge(Named(name.to_owned(), Serialized::default(entry, value)))
-}
-
-fn unsupported(environment: &[(String, String)]) -> Result<(), ConfigError> {
-    let Some(url) = lookup(environment, "DATABASE_URL") else { return Ok(()) };
-    let reason = format!(
-        "this version stores in SQLite inside server.data_dir and cannot use a {} database: unset \
-         DATABASE_URL",
-        url.split(':').next().unwrap_or("remote")
-    );
-    Err(ConfigError::Unsupported { name: "DATABASE_URL", reason })
 }
 
 /// The process's environment, for [`load`].
@@ -256,6 +244,8 @@ mod tests {
             ("MYNAH_SOCKETIO__ALLOW_EIO3", "false"),
             ("MYNAH_SOCKETIO__COOKIE__NAME", "node"),
             ("REDIS_URL", "redis://127.0.0.1"),
+            ("DATABASE_URL", "postgres://db/chat"),
+            ("CLERK_SECRET_KEY", "sk_test"),
         ])
         .unwrap();
         let config = loaded.config;
@@ -267,6 +257,8 @@ mod tests {
         assert!(!config.socketio.allow_eio3);
         let cookie = CookieConfig { name: "node".to_owned(), ..CookieConfig::default() };
         assert_eq!(config.socketio.cookie, Some(cookie));
+        assert_eq!(config.cluster.redis_url.expose(), "redis://127.0.0.1");
+        assert_eq!(config.store.url.expose(), "postgres://db/chat");
         assert_eq!(loaded.remarks.len(), 1, "{:?}", loaded.remarks);
     }
 
@@ -336,17 +328,13 @@ mod tests {
     }
 
     #[test]
-    fn another_database_is_refused_with_the_way_out() {
-        let error = from(&[("DATABASE_URL", "postgres://x:secret@db/chat")]).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("unset DATABASE_URL") && !text.contains("secret"), "{text}");
-    }
-
-    #[test]
     fn printing_hides_secrets() {
         let loaded = from(&[
             ("JWT_SECRET", "topsecret"),
             ("MYNAH_ADMIN_UI__PASSWORD_HASH", "$2b$topsecret"),
+            ("DATABASE_URL", "postgres://chat:topsecret@db/chat"),
+            ("REDIS_URL", "redis://:topsecret@cache"),
+            ("NATS_URL", "nats://topsecret@bus"),
         ]);
         let config = loaded.unwrap().config;
         assert_eq!(config.admin_ui.password_hash.expose(), "$2b$topsecret");

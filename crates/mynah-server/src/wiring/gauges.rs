@@ -1,14 +1,12 @@
 //! What operators read off the parts.
 
-use std::sync::Arc;
-
 use mynah_hub::{Hub, HubStats};
-use mynah_store::sqlite::SqliteStore;
 
 use crate::engine_io::Traffic;
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::pusher::{Channels, Traffic as PusherTraffic};
+use crate::stores::Stores;
 
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
     Sample { name, help, kind: SampleKind::Gauge, value }
@@ -87,10 +85,10 @@ fn closes(stats: &HubStats) -> Vec<Sample> {
 }
 
 /// The store is watched without being held: its owner closes it at the end.
-pub(super) fn watch_store(metrics: &Metrics, store: &Arc<SqliteStore>) {
-    let store = Arc::downgrade(store);
+pub(super) fn watch_store(metrics: &Metrics, stores: &Stores) {
+    let read = stores.watch();
     metrics.add_source(move || {
-        let Some(stats) = store.upgrade().map(|store| store.stats()) else { return Vec::new() };
+        let Some(stats) = read() else { return Vec::new() };
         vec![
             counter("store_commits", "Commits that are on disk", stats.commits),
             counter("store_failed_commits", "Commits that failed", stats.failed_commits),

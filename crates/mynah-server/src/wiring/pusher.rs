@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Uri;
-use mynah_domain::ports::{Clock, IdSource, OutboxStore};
+use mynah_domain::ports::{Clock, IdSource};
 use mynah_integrations::address::Reach;
-use mynah_store::sqlite::SqliteStore;
 
 use super::{doors, gauges};
 use crate::config::{Config, PusherConfig};
@@ -16,6 +15,7 @@ use crate::pusher::api::{ApiParts, PusherApi};
 use crate::pusher::webhooks::{PusherWebhookParts, PusherWebhooks};
 use crate::pusher::{Channels, DoorParts, MemoryGauge, Probes, SoketiMetrics, exposition, probes};
 use crate::state::House;
+use crate::stores::Stores;
 
 /// What each listener answers for Pusher's clients and back ends.
 #[derive(Default)]
@@ -80,7 +80,7 @@ pub(super) fn routers(
 /// Starts telling back ends what happens in channels; nothing, if the door is not open.
 pub(super) fn webhooks(
     config: &Config,
-    store: &Arc<SqliteStore>,
+    stores: &Stores,
     house: &House,
     sources: (&Arc<dyn Clock>, &Arc<dyn IdSource>),
     channels: &Channels,
@@ -90,7 +90,7 @@ pub(super) fn webhooks(
     }
     warn_of_forbidden_webhooks(&config.pusher);
     let parts = PusherWebhookParts {
-        store: Arc::clone(store) as Arc<dyn OutboxStore>,
+        store: Arc::clone(&stores.outbox),
         apps: house.apps.clone(),
         clock: Arc::clone(sources.0),
         ids: Arc::clone(sources.1),

@@ -1,0 +1,103 @@
+//! Databases and brokers that cannot be.
+
+use crate::config::Config;
+
+/// Longest prefix and node name.
+const NAME_CHARS_MAX: usize = 64;
+
+/// What starts the address of each engine.
+const STORES: [&str; 2] = ["postgres://", "postgresql://"];
+const REDIS: [&str; 5] =
+    ["redis://", "rediss://", "redis-sentinel://", "redis-cluster://", "rediss-cluster://"];
+const NATS: [&str; 2] = ["nats://", "tls://"];
+
+pub(super) fn check(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
+    let (store, cluster) = (&config.store, &config.cluster);
+    let starts = |url: &str, known: &[&str]| known.iter().any(|start| url.starts_with(start));
+    for (entry, url) in [("store.url", &store.url), ("store.replica_url", &store.replica_url)] {
+        if !url.is_empty() && !starts(url.expose(), &STORES) {
+            add(
+                entry,
+                "(DATABASE_URL) must start with postgres://; leave it out to keep data in SQLite",
+            );
+        }
+    }
+    if store.url.is_empty() && !store.replica_url.is_empty() {
+        add("store.replica_url", "is a replica of nothing: set store.url (DATABASE_URL) too");
+    }
+    if store.pool_max == 0 {
+        add("store.pool_max", "must be at least 1");
+    }
+    if store.statement_timeout_ms < 100 {
+        add("store.statement_timeout_ms", "must be at least 100");
+    }
+    let (redis, nats) = (&cluster.redis_url, &cluster.nats_url);
+    if !redis.is_empty() && !starts(redis.expose(), &REDIS) {
+        add(
+            "cluster.redis_url",
+            "(REDIS_URL) must start with redis://, rediss://, redis-sentinel:// or redis-cluster://",
+        );
+    }
+    if !nats.is_empty() && !starts(nats.expose(), &NATS) {
+        add("cluster.nats_url", "(NATS_URL) must start with nats:// or tls://");
+    }
+    if !redis.is_empty() && !nats.is_empty() {
+        add("cluster.nats_url", "(NATS_URL) and REDIS_URL are both set: nodes use one broker");
+    }
+    let is_name = |text: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        text.len() <= NAME_CHARS_MAX && text.chars().all(allowed)
+    };
+    if cluster.prefix.is_empty() || !is_name(&cluster.prefix) {
+        add("cluster.prefix", "must be 1 to 64 letters, digits, -, _ or .");
+    }
+    if !is_name(&cluster.node_id) {
+        add("cluster.node_id", "must be at most 64 letters, digits, -, _ or .");
+    }
+    let has_port =
+        |at: &str| at.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if !cluster.advertise.is_empty() && !has_port(&cluster.advertise) {
+        add("cluster.advertise", "must be an address with a port, e.g. 10.0.0.5:4000");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Hidden;
+
+    fn entries(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = Config::default();
+        change(&mut config);
+        config.problems().into_iter().map(|problem| problem.entry).collect()
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_known_engine_is_refused() {
+        assert_eq!(entries(|c| c.store.url = Hidden::new("mysql://db")), ["store.url"]);
+        assert_eq!(
+            entries(|c| c.cluster.redis_url = Hidden::new("http://x")),
+            ["cluster.redis_url"]
+        );
+        assert_eq!(
+            entries(|c| c.cluster.nats_url = Hidden::new("redis://x")),
+            ["cluster.nats_url"]
+        );
+        assert_eq!(entries(|c| c.cluster.advertise = "host".to_owned()), ["cluster.advertise"]);
+        assert_eq!(entries(|c| c.cluster.prefix = "a b".to_owned()), ["cluster.prefix"]);
+        assert_eq!(
+            entries(|c| c.store.replica_url = Hidden::new("postgres://r")),
+            ["store.replica_url"]
+        );
+    }
+
+    #[test]
+    fn one_broker_is_enough() {
+        let both = |c: &mut Config| {
+            c.cluster.redis_url = Hidden::new("redis://x");
+            c.cluster.nats_url = Hidden::new("nats://x");
+        };
+        assert_eq!(entries(both), ["cluster.nats_url"]);
+        assert!(entries(|c| c.store.url = Hidden::new("postgres://db/chat")).is_empty());
+    }
+}

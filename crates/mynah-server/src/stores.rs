@@ -1,0 +1,106 @@
+//! The store behind the ports, whichever engine it is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mynah_domain::ports::{
+    AccountStore, AppStore, CommitListener, FeedStore, JournalStore, MessageStore, NodeStore,
+    OpenRoomStore, OutboxStore, RoomStore,
+};
+use mynah_store::sqlite::{SqliteOptions, SqliteStore, StoreStats};
+
+/// Every store port, all of one engine; cloning copies handles only.
+#[derive(Clone)]
+pub struct Stores {
+    /// Accounts and sign-ins.
+    pub accounts: Arc<dyn AccountStore>,
+    /// Rooms and memberships.
+    pub rooms: Arc<dyn RoomStore>,
+    /// Messages, revisions and read cursors.
+    pub messages: Arc<dyn MessageStore>,
+    /// The journal.
+    pub journal: Arc<dyn JournalStore>,
+    /// Rooms that connections have opened.
+    pub open_rooms: Arc<dyn OpenRoomStore>,
+    /// Apps and their keys.
+    pub apps: Arc<dyn AppStore>,
+    /// What is to be told outside.
+    pub outbox: Arc<dyn OutboxStore>,
+    /// Streams, for those who deliver them.
+    pub feed: Arc<dyn FeedStore>,
+    /// Who takes part.
+    pub nodes: Arc<dyn NodeStore>,
+    engine: Engine,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(Arc<SqliteStore>),
+}
+
+impl Stores {
+    /// Opens the SQLite database in a folder.
+    ///
+    /// # Errors
+    /// What is wrong with the folder or the database, and what to do.
+    pub fn sqlite(data_dir: &Path, listener: Arc<dyn CommitListener>) -> anyhow::Result<Self> {
+        let store = SqliteStore::open(data_dir, &SqliteOptions::default(), listener)?;
+        Ok(Self::of(&store, Engine::Sqlite(Arc::clone(&store))))
+    }
+
+    fn of<S>(store: &Arc<S>, engine: Engine) -> Self
+    where
+        S: AccountStore
+            + RoomStore
+            + MessageStore
+            + JournalStore
+            + OpenRoomStore
+            + AppStore
+            + OutboxStore
+            + FeedStore
+            + NodeStore
+            + 'static,
+    {
+        Self {
+            accounts: Arc::clone(store) as _,
+            rooms: Arc::clone(store) as _,
+            messages: Arc::clone(store) as _,
+            journal: Arc::clone(store) as _,
+            open_rooms: Arc::clone(store) as _,
+            apps: Arc::clone(store) as _,
+            outbox: Arc::clone(store) as _,
+            feed: Arc::clone(store) as _,
+            nodes: Arc::clone(store) as _,
+            engine,
+        }
+    }
+
+    /// Whether other nodes may use it at the same time.
+    pub fn is_common(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => false,
+        }
+    }
+
+    /// What it stores from now on carries the slot of this node.
+    pub fn set_origin(&self, _slot: u16) {
+        match &self.engine {
+            Engine::Sqlite(_) => {}
+        }
+    }
+
+    /// What the store has done and what waits, without holding it; `None` once it is gone.
+    pub fn watch(&self) -> impl Fn() -> Option<StoreStats> + Send + Sync + 'static {
+        let Engine::Sqlite(store) = &self.engine;
+        let store = Arc::downgrade(store);
+        move || store.upgrade().map(|store| store.stats())
+    }
+
+    /// Finishes what was begun and lets go of the files.
+    pub async fn close(self) {
+        let Engine::Sqlite(store) = self.engine;
+        if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
+            tracing::error!(%error, "the store could not be closed properly");
+        }
+    }
+}
