@@ -45,6 +45,7 @@
 
 mod arena;
 mod broker;
+pub mod cluster;
 mod config;
 mod frame;
 mod hub;

@@ -1,0 +1,27 @@
+//! What several nodes that share one store owe each other, without I/O: time is given in milliseconds,
+//! what is to be done comes out as actions.
+//!
+//! The broker only hints. What is delivered here is what the store holds, in the order of each stream and
+//! once, whatever the broker loses, doubles or delays.
+//!
+//! * [`Follower`]: orders what is heard of streams, finds what was missed, and says by [`Frontier`] what was
+//!   delivered.
+//! * [`Beat`]: what each node tells every second, so that silence is no proof of nothing missed.
+//! * [`Peers`]: which nodes are there, and which of them speak with a right that is over.
+//! * [`People`]: who is present on which node.
+//! * [`Envelope`]: the frame around everything that is sent.
+
+mod beat;
+mod envelope;
+mod follower;
+mod frontier;
+mod peers;
+mod people;
+mod varint;
+
+pub use beat::{Beat, BeatError, fingerprint};
+pub use envelope::{Envelope, EnvelopeError, Envelopes};
+pub use follower::{Action, Follower, FollowerConfig, FollowerStats, Item};
+pub use frontier::Frontier;
+pub use peers::{Heard, Peers};
+pub use people::{Delta, Digest, Part, People, PeopleAction, PeopleConfig};
