@@ -210,6 +210,7 @@ async fn main() -> anyhow::Result<()> {
         origins: Origins::new([], true),
         admission: Admission::unlimited(),
         traffic: Traffic::default(),
+        forwarder: None,
     };
     let layer = SocketIo::new(SocketEcho, deadlines, Duration::from_secs(1), options.max_payload);
     let sockets = Edge::new(layer, hub.clone(), engine("/socket.io/"));

@@ -63,12 +63,22 @@ impl Dispatcher {
             // Publications are on their way: the callers' acknowledgements join them in one write.
             drop(commit);
             if let Some(pos) = last {
-                self.head.send_replace(pos);
+                self.reached(pos);
             }
         }
     }
 
-    async fn deliver(&self, event: Arc<Event>) {
+    /// Events up to here have been delivered, or were never to be.
+    pub fn reached(&self, pos: u64) {
+        self.head.send_if_modified(|head| {
+            let is_further = pos > *head;
+            *head = pos.max(*head);
+            is_further
+        });
+    }
+
+    /// Delivers an event; those of one stream are delivered in order.
+    pub async fn deliver(&self, event: Arc<Event>) {
         // Before the hub hears of it: see where connections subscribe.
         self.dispatched.fetch_add(1, Ordering::AcqRel);
         if let Some(relay) = &self.relay {

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use mynah_hub::{CloseEach, CloseReason, Hub, LazyFrames};
+use mynah_hub::{CloseEach, CloseReason, Dialect, Frame, Hub, LazyFrames};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::dialects::{PUSHER, PUSHER_PEOPLE};
 use crate::frames;
 use crate::pusher::{self, PUSHER_RULES};
 
@@ -38,6 +39,14 @@ pub async fn drain(hub: &Hub, within: Duration) {
     tracing::warn!(open = hub.stats().sessions, "closing the connections that stay");
     cut(hub).await;
     are_gone(hub, begun + within.mul_f64(END)).await;
+}
+
+/// The last frame for the subscribers of a topic whose libraries are to connect again by themselves.
+pub fn come_back(dialect: Dialect) -> Frame {
+    match dialect {
+        PUSHER | PUSHER_PEOPLE => pusher::restarting(),
+        _ => frames::close(1012, "connect again"),
+    }
 }
 
 /// Closes all connections at once.

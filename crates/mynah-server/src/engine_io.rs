@@ -43,8 +43,10 @@ use registry::Registry;
 pub(crate) use stream::{Ending, Reader, tune};
 pub use traffic::{Ended, Totals, Traffic};
 
+use crate::cluster::forward::Forwarder;
 use crate::frames;
 use crate::origin::Origins;
+use crate::system::session_id;
 
 /// Settings of an edge.
 #[derive(Debug, Clone)]
@@ -76,12 +78,19 @@ pub struct EngineOptions {
     pub admission: Admission,
     /// Where it counts what passes.
     pub traffic: Traffic,
+    /// The way to the sessions of other nodes, if there are any.
+    pub forwarder: Option<Forwarder>,
 }
 
 impl EngineOptions {
     fn websocket_limits(&self) -> websocket::Limits {
         let message_bytes_max = self.max_payload;
         websocket::Limits { message_bytes_max, ..websocket::Limits::default() }
+    }
+
+    /// An id for a session that may be asked for at any node.
+    fn session_id(&self) -> String {
+        self.forwarder.as_ref().map_or_else(session_id, Forwarder::session_id)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -24,6 +24,8 @@ use mynah_hub::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::cluster::voice::Voice;
+use crate::cluster::wire::Told;
 use crate::dialects::Dialects;
 use crate::relay::Relay;
 use crate::topics;
@@ -82,6 +84,8 @@ struct Inner {
     chat: Chat,
     clock: Arc<dyn Clock>,
     relay: Option<Arc<dyn Relay>>,
+    /// The way to the other nodes, if there are any.
+    voice: OnceLock<Voice>,
     start: Instant,
 }
 
@@ -118,11 +122,33 @@ impl Live {
             chat,
             clock,
             relay,
+            voice: OnceLock::new(),
             start: Instant::now(),
         }));
         tokio::spawn(fade(live.clone()));
         tokio::spawn(announce(live.clone(), queue));
         live
+    }
+
+    /// Tells the other nodes too from now on.
+    pub fn connect(&self, voice: Voice) {
+        drop(self.0.voice.set(voice));
+    }
+
+    fn tell(&self, room: &RoomId, told: impl FnOnce() -> Told) {
+        if let Some(voice) = self.0.voice.get() {
+            voice.tell(&topics::room(room), &told());
+        }
+    }
+
+    /// Another node tells of something that fades.
+    pub async fn heard(&self, told: Told) {
+        match told {
+            Told::Typing { room, who, is_typing } => {
+                self.show_typing(None, &who, &room, is_typing).await;
+            }
+            Told::Read(cursor) => self.show_read(&cursor).await,
+        }
     }
 
     fn now(&self) -> u64 {
@@ -150,6 +176,20 @@ impl Live {
         if is_typing && !self.has_at_most(TYPING_ROOM_MEMBERS_MAX, room, &who.id).await {
             return;
         }
+        if self.show_typing(origin, who, room, is_typing).await {
+            let who = Arc::clone(who);
+            self.tell(room, || Told::Typing { room: room.clone(), who, is_typing });
+        }
+    }
+
+    /// Shows this node's sockets that somebody types; whether they were told.
+    async fn show_typing(
+        &self,
+        origin: Option<SessionId>,
+        who: &Arc<Profile>,
+        room: &RoomId,
+        is_typing: bool,
+    ) -> bool {
         let key = (room.clone(), who.id.clone());
         let (heard, began) = {
             let mut state = self.0.state.lock();
@@ -169,12 +209,14 @@ impl Live {
             // Who was not told of the beginning is not told of the end.
             self.announce_typing(origin.or(began), who, room, is_typing).await;
         }
+        heard
     }
 
     /// A message ends its author's typing notice.
     pub async fn sent(&self, room: &RoomId, who: &Arc<Profile>) {
         if !self.0.state.lock().typists.is_empty() {
-            self.typing_from(None, who, room, false).await;
+            // Other nodes hear of the message too.
+            self.show_typing(None, who, room, false).await;
         }
     }
 
@@ -210,9 +252,14 @@ impl Live {
     /// Announces that a read cursor moved: to the room, or only to the reader's own sockets in rooms of
     /// more than [`ANNOUNCED_ROOM_MEMBERS_MAX`] members.
     pub async fn read_moved(&self, cursor: &ReadCursor) {
-        if !cursor.moved {
-            return;
+        if cursor.moved {
+            self.show_read(cursor).await;
+            self.tell(&cursor.room, || Told::Read(cursor.clone()));
         }
+    }
+
+    /// Shows this node's sockets that a read cursor moved.
+    async fn show_read(&self, cursor: &ReadCursor) {
         if let Some(relay) = &self.0.relay {
             relay.read_moved(cursor).await;
         }

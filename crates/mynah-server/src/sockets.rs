@@ -6,7 +6,10 @@ use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
 use mynah_hub::{CloseEach, CloseReason, Dialect, Frame, Hub, LazyFrames};
 use mynah_protocol::{engine_io, socket_io, websocket};
 
+use crate::cluster::voice::Voice;
+use crate::cluster::wire::Control;
 use crate::dialects::Dialects;
+use crate::identity::Identity;
 use crate::topics;
 use crate::vocabulary::field::Subject;
 
@@ -15,21 +18,61 @@ use crate::vocabulary::field::Subject;
 pub struct Sockets {
     hub: Hub,
     dialects: Arc<Dialects>,
+    identity: Arc<Identity>,
+    voice: Option<Voice>,
 }
 
 impl Sockets {
-    /// Handle on the connections of a hub.
-    pub fn new(hub: Hub, dialects: Arc<Dialects>) -> Self {
-        Self { hub, dialects }
+    /// Handle on the connections of a hub, and with a voice on those of the other nodes.
+    pub fn new(
+        hub: Hub,
+        dialects: Arc<Dialects>,
+        identity: Arc<Identity>,
+        voice: Option<Voice>,
+    ) -> Self {
+        Self { hub, dialects, identity, voice }
     }
 
-    /// Ends every connection of a sign-in that was revoked, so that the client library stays away.
+    /// Ends every connection of a sign-in that was revoked, on every node, so that the client library stays
+    /// away, and refuses its tokens from now on.
     pub async fn end_sign_in(&self, family: &SessionFamily) {
+        self.command(Control::EndSignIn(family.clone())).await;
+    }
+
+    /// Ends every connection of a user, on every node, so that the client library stays away.
+    pub async fn end_user(&self, tenant: &TenantId, user: &UserId) {
+        self.command(Control::EndUser(tenant.clone(), user.clone())).await;
+    }
+
+    /// Forgets a user's profile and role after a change, on every node.
+    pub async fn forget_user(&self, tenant: &TenantId, user: &UserId) {
+        self.command(Control::ForgetUser(tenant.clone(), user.clone())).await;
+    }
+
+    async fn command(&self, control: Control) {
+        if let Some(voice) = &self.voice {
+            voice.command(&control);
+        }
+        self.obey(control).await;
+    }
+
+    /// Does here what every node does.
+    pub async fn obey(&self, control: Control) {
+        match control {
+            Control::EndSignIn(family) => {
+                self.identity.forget_sign_in(&family);
+                self.close_sign_in(&family).await;
+            }
+            Control::EndUser(tenant, user) => self.close_user(&tenant, &user).await,
+            Control::ForgetUser(tenant, user) => self.identity.forget_user(&tenant, &user),
+        }
+    }
+
+    async fn close_sign_in(&self, family: &SessionFamily) {
         self.hub.close_topic(&topics::sign_in(family), self.close(), None).await;
     }
 
-    /// Ends every connection of a user, so that the client library stays away.
-    pub async fn end_user(&self, tenant: &TenantId, user: &UserId) {
+    async fn close_user(&self, tenant: &TenantId, user: &UserId) {
         for topic in [topics::user_everywhere(tenant, user), topics::user_by_room(tenant, user)] {
             self.hub.close_topic(&topic, self.close(), None).await;
         }

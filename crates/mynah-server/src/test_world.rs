@@ -80,14 +80,15 @@ impl World {
         let chat = Chat::new(ports, ChatLimits::default());
         let hub = Hub::new(HubConfig::default());
         let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
-        let sockets = Sockets::new(hub.clone(), Arc::clone(&dialects));
+        let identity = Arc::new(self.identity(accounts.clone(), false));
+        let sockets = Sockets::new(hub.clone(), Arc::clone(&dialects), Arc::clone(&identity), None);
         let app = PusherConfig::default().development_app(Stage::Development);
         House {
             live: Live::start(hub, dialects, chat.clone(), Arc::clone(&self.clock) as _, None),
             apps: Apps::configured(app, Arc::clone(&self.clock) as _),
             sockets,
             chat,
-            identity: Arc::new(self.identity(accounts.clone(), false)),
+            identity,
             accounts,
             metrics: Arc::new(Metrics::new()),
             limits: Arc::new(RateLimits::off()),

@@ -34,3 +34,8 @@ pub fn read_person(text: &str) -> Option<(TenantId, UserId)> {
 pub fn sign_in(family: &SessionFamily) -> Topic {
     Topic::new(format!("f:{family}"))
 }
+
+/// The sign-in of such a topic; `None` for other topics.
+pub fn read_sign_in(topic: &Topic) -> Option<SessionFamily> {
+    topic.as_str().strip_prefix("f:").map(SessionFamily::trusted)
+}

@@ -212,13 +212,14 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     gauges::watch_store(&metrics, &stores);
     gauges::watch_live(&metrics, &live);
     let traffic = gauges::watched_traffic(&metrics);
+    let identity = Arc::new(identity(config, &accounts, &clock));
     let house = House {
         apps: apps(config, &stores, &clock)?,
         chat,
-        identity: Arc::new(identity(config, &accounts, &clock)),
+        identity: Arc::clone(&identity),
         accounts,
         live,
-        sockets: Sockets::new(hub.clone(), Arc::clone(&dialects)),
+        sockets: Sockets::new(hub.clone(), Arc::clone(&dialects), identity, None),
         metrics,
         limits: Arc::new(rates(config)),
         health: Arc::new(Health::new(Arc::clone(&stores.journal))),

@@ -39,6 +39,14 @@ pub fn feeding(topic: &Topic) -> Option<Topic> {
     }
 }
 
+/// The topics of the hub that a channel feeds.
+pub fn fed_by(channel: &Topic) -> Vec<Topic> {
+    match channel.as_str().strip_prefix("i:") {
+        Some(person) => vec![Topic::new(format!("u:{person}")), Topic::new(format!("v:{person}"))],
+        None => vec![channel.clone()],
+    }
+}
+
 /// The stream behind a channel; `None` if nothing durable is said there.
 pub fn stream(channel: &Topic) -> Option<(TenantId, Stream)> {
     let (kind, rest) = channel.as_str().split_once(':')?;
@@ -63,6 +71,7 @@ mod tests {
         for topic in [topics::user_everywhere(&tenant, &user), topics::user_by_room(&tenant, &user)]
         {
             assert_eq!(feeding(&topic), Some(inbox.clone()));
+            assert!(fed_by(&inbox).contains(&topic));
         }
         assert_eq!(stream(&inbox), Some((tenant, Stream::User(user))));
     }

@@ -91,9 +91,11 @@ pub struct HeardEvent {
 
 /// Spells an event.
 pub fn event(event: &Event) -> Vec<u8> {
-    let message = match &event.fact {
-        Fact::MessageCreated { message } if message.edit_count == 0 => Some(new_message(message)),
-        _ => None,
+    let message = if let Fact::MessageCreated { message } = &event.fact {
+        // One that was read back may have been edited since.
+        (message.edit_count == 0).then(|| new_message(message))
+    } else {
+        None
     };
     written(&EventBody { seq: event.seq, pos: event.pos, message })
 }

@@ -123,6 +123,15 @@ async fn serve<A: Application>(
     let (origins, headers) = (&edge.options.origins, request.headers());
     let is_permitted = origins.permits(headers)
         && (is_upgrade || !parameters.is_script() || origins.permits_script(headers));
+    if is_permitted
+        && let Some(sid) = &parameters.sid
+        && edge.registry.find(sid).is_none()
+        && let Some(forwarder) = &edge.options.forwarder
+        && let Some(address) = forwarder.elsewhere(sid, &request)
+    {
+        let passed = forwarder.pass_on(request, &address).await;
+        return passed.unwrap_or_else(|_unreachable| refuse(RequestError::UnknownSid));
+    }
     let outcome = if is_permitted {
         judge(edge, &parameters, &request, is_upgrade)
     } else {

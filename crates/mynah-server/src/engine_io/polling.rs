@@ -18,7 +18,6 @@ use super::registry::PollSession;
 use super::{Application, Edge, Handshake, Peer, Refused};
 use crate::bodies::{self, BodyError};
 use crate::frames;
-use crate::system::session_id;
 
 /// Begins a session over polling.
 pub(super) async fn open<A: Application>(
@@ -35,7 +34,7 @@ pub(super) async fn open<A: Application>(
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response();
     };
     edge.options.traffic.opened_polling();
-    let sid = session_id();
+    let sid = edge.options.session_id();
     let open = edge.open_frame(&sid, &["websocket"]).packet().clone();
     let peer = Peer { id, hub: edge.hub.clone(), handshake };
     let line = Line { id, pulse, revision };

@@ -139,6 +139,7 @@ impl House {
             origins: Origins::new([], true),
             admission: Admission::unlimited(),
             traffic: Traffic::default(),
+            forwarder: None,
         };
         change(&mut options);
         let compact: Option<mynah_hub::Compact> = options.per_message_deflate.then_some(compact);

@@ -193,7 +193,6 @@ async fn refresh(
     let signed_in = to_the_end(async move {
         let outcome = door.accounts.refresh(&form.refresh_token).await;
         if let Err(AccountError::RefreshReused { family }) = &outcome {
-            door.identity.forget_sign_in(family);
             door.sockets.end_sign_in(family).await;
         }
         outcome
@@ -215,7 +214,6 @@ async fn logout(State(house): State<House>, Signed(who): Signed) -> Answer {
     if let Some(family) = who.family {
         to_the_end(async move {
             house.accounts.logout(&family).await?;
-            house.identity.forget_sign_in(&family);
             house.sockets.end_sign_in(&family).await;
             Ok(())
         })
@@ -232,7 +230,7 @@ async fn logout_all(State(house): State<House>, Signed(who): Signed) -> Answer {
     let (tenant, user) = (who.actor.tenant, who.actor.user);
     to_the_end(async move {
         for family in house.accounts.logout_all(&tenant, &user).await? {
-            house.identity.forget_sign_in(&family);
+            house.sockets.end_sign_in(&family).await;
         }
         house.sockets.end_user(&tenant, &user).await;
         Ok(())

@@ -108,7 +108,7 @@ async fn update_me(
     let (tenant, user) = (&who.actor.tenant, &who.actor.user);
     limit(&house, Bucket::Change, user.as_str())?;
     let changed = house.accounts.update_profile(tenant, user, form.name).await?;
-    house.identity.forget_user(tenant, user);
+    house.sockets.forget_user(tenant, user).await;
     Ok(ok(&AccountView::of(&changed)))
 }
 

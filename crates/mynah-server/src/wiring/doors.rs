@@ -164,6 +164,7 @@ pub(super) fn socket_router(
         origins: origins(config),
         admission: admission(house, trusted.to_vec()),
         traffic,
+        forwarder: None,
     };
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     let layer =

@@ -1,0 +1,150 @@
+//! A node's right to take part: claimed at the start, renewed while it lives, given back at the end.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mynah_domain::node::{NewNode, NodeLease};
+use mynah_domain::ports::{NodeStore, StoreError};
+use tokio::time::Instant;
+
+use super::directory::Directory;
+use super::voice::Voice;
+
+/// How long a node that is heard of no more keeps its right.
+pub const LEASE: Duration = Duration::from_secs(15);
+/// How often it is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// How soon it is tried again when the store fails.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What a membership stands on.
+pub struct Parts {
+    /// Where rights are kept.
+    pub nodes: Arc<dyn NodeStore>,
+    /// Who takes part.
+    pub directory: Directory,
+    /// Speaks as long as the right lasts.
+    pub voice: Voice,
+    /// Is told of a new slot.
+    pub origin: Box<dyn Fn(u16) + Send + Sync>,
+}
+
+/// A node that takes part.
+pub struct Membership {
+    parts: Parts,
+    node: NewNode,
+    /// Whether the operator gave the name: whoever has it too takes the place.
+    is_named: bool,
+}
+
+/// How a membership ends before its time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "another node started with the name {0} and took this one's place: this node stops. Give each node a name \
+     of its own in cluster.node_id, or none"
+)]
+pub struct Usurped(String);
+
+impl Membership {
+    /// Claims the right to take part.
+    ///
+    /// # Errors
+    /// The store cannot be asked, or has no place.
+    pub async fn join(parts: Parts, node: NewNode, is_named: bool) -> Result<Self, StoreError> {
+        let membership = Self { parts, node, is_named };
+        membership.claim().await?;
+        membership.look_round().await?;
+        Ok(membership)
+    }
+
+    async fn claim(&self) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        let lease = self.parts.nodes.claim(&self.node, LEASE.as_millis() as u64).await?;
+        tracing::info!(
+            node = %lease.id, slot = lease.slot, epoch = lease.epoch, address = lease.address,
+            "takes part in the cluster"
+        );
+        (self.parts.origin)(lease.slot);
+        self.parts.voice.speak_as(&lease, begun + LEASE);
+        self.parts.directory.set_own(lease);
+        Ok(())
+    }
+
+    async fn look_round(&self) -> Result<(), StoreError> {
+        self.parts.directory.set_all(self.parts.nodes.nodes().await?);
+        Ok(())
+    }
+
+    /// Renews the right until it is another's.
+    pub async fn keep(self) -> Usurped {
+        let mut wait = RENEW_EVERY;
+        loop {
+            tokio::time::sleep(wait).await;
+            wait = match self.renew().await {
+                Ok(true) => RENEW_EVERY,
+                Ok(false) if self.is_named => return Usurped(self.node.id.to_string()),
+                Ok(false) => match self.claim().await {
+                    Ok(()) => RENEW_EVERY,
+                    Err(error) => {
+                        tracing::warn!(%error, "the right to take part could not be claimed anew");
+                        RETRY_AFTER
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "the right to take part could not be renewed");
+                    RETRY_AFTER
+                }
+            };
+        }
+    }
+
+    async fn renew(&self) -> Result<bool, StoreError> {
+        let Some(own) = self.parts.directory.own() else { return Ok(false) };
+        let begun = Instant::now();
+        if !self.parts.nodes.renew(&own, LEASE.as_millis() as u64).await? {
+            self.parts.voice.fall_silent();
+            return Ok(false);
+        }
+        self.parts.voice.speak_as(&own, begun + LEASE);
+        self.look_round().await?;
+        Ok(true)
+    }
+}
+
+/// Gives the right back, so that others need not wait until it runs out.
+pub async fn leave(nodes: &Arc<dyn NodeStore>, own: Option<NodeLease>) {
+    let Some(own) = own else { return };
+    let release = tokio::time::timeout(RETRY_AFTER, nodes.release(&own));
+    if let Ok(Err(error)) = release.await {
+        tracing::warn!(%error, "the right to take part could not be given back; it runs out by itself");
+    }
+}
+
+/// The address of this machine on the way to another, with a port.
+pub fn own_address(towards: Option<SocketAddr>, port: u16) -> SocketAddr {
+    let found = towards.and_then(|towards| {
+        let any: IpAddr = if towards.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            std::net::Ipv6Addr::UNSPECIFIED.into()
+        };
+        let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
+        // Sends nothing: the system only chooses the way.
+        socket.connect(towards).ok()?;
+        socket.local_addr().ok().map(|address| address.ip())
+    });
+    SocketAddr::new(found.unwrap_or(Ipv4Addr::LOCALHOST.into()), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_address_is_the_one_on_the_way_to_the_others() {
+        let towards = SocketAddr::from(([127, 0, 0, 1], 5432));
+        assert_eq!(own_address(Some(towards), 4000), SocketAddr::from(([127, 0, 0, 1], 4000)));
+        assert_eq!(own_address(None, 4000), SocketAddr::from(([127, 0, 0, 1], 4000)));
+    }
+}

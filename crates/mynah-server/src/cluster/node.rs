@@ -1,0 +1,371 @@
+//! The task that delivers: what this node stored, what it hears of the others, and what was missed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mynah_domain::event::Event;
+use mynah_domain::ports::{Commit, FeedStore};
+use mynah_hub::cluster::{
+    Action, Beat, Envelope, Follower, FollowerConfig, FollowerStats, Heard, Item, Peers,
+};
+use mynah_hub::{BrokerEvent, CloseEach, CloseReason, Hub, LazyFrames, Topic};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::directory::Directory;
+use super::interests::{Interests, Wish};
+use super::membership::LEASE;
+use super::reading::{Answer, Reader};
+use super::streams;
+use super::voice::Voice;
+use super::wire::{self, Control, Kind, Told};
+use crate::dispatch::Dispatcher;
+use crate::drain::come_back;
+
+/// How often a node says that it is there, and what it stored.
+const BEAT: Duration = Duration::from_secs(1);
+/// Messages of the broker taken at once.
+const MESSAGES_MAX: usize = 256;
+/// Words of other nodes that may wait to be acted on; beyond, what fades is dropped.
+const WORDS_MAX: usize = 8_192;
+
+/// A word of another node, to be acted on beside the delivery of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// Something that fades.
+    Told(Told),
+    /// Something every node does.
+    Control(Control),
+    /// An event of a Pusher channel that is no room, as it was spelled.
+    Channel(Topic, bytes::Bytes),
+    /// Who is where: the sender's slot, and what it says as it was spelled.
+    People(u16, bytes::Bytes),
+    /// A node was heard for the first time, or anew.
+    NodeCame(u16),
+    /// A node's right has run out.
+    NodeGone(u16),
+}
+
+/// Counts what a node hears; read for metrics.
+#[derive(Debug, Default)]
+pub struct NodeStats {
+    /// What could not be read.
+    pub garbage: AtomicU64,
+    /// What came from nodes whose right is over.
+    pub stale: AtomicU64,
+    /// Words dropped because too many waited.
+    pub dropped_words: AtomicU64,
+    /// Other nodes.
+    pub peers: AtomicU64,
+    /// What the follower counts.
+    pub follower: Mutex<FollowerStats>,
+}
+
+/// What a node stands on.
+pub struct Parts {
+    /// Delivers to the hub.
+    pub dispatcher: Dispatcher,
+    /// Speaks.
+    pub voice: Voice,
+    /// Who takes part.
+    pub directory: Directory,
+    /// What sessions here hear.
+    pub interests: Interests,
+    /// Where missed events are read.
+    pub feed: Arc<dyn FeedStore>,
+}
+
+/// What a node listens to.
+pub struct Inputs {
+    /// What this node stored.
+    pub commits: mpsc::Receiver<Commit>,
+    /// What the broker brings.
+    pub broker: mpsc::Receiver<BrokerEvent>,
+}
+
+/// The node.
+pub struct Node {
+    parts: Parts,
+    stats: Arc<NodeStats>,
+    follower: Follower<Arc<Event>>,
+    peers: Peers,
+    /// As whom the peers know it.
+    known_as: Option<(u16, u64)>,
+    words: mpsc::Sender<Word>,
+    reader: Reader,
+    answers: mpsc::Receiver<Answer>,
+    start: Instant,
+    next_beat: Instant,
+}
+
+impl Node {
+    /// Puts a node together; what others say beside events comes out of the receiver, in order.
+    pub fn new(parts: Parts) -> (Self, mpsc::Receiver<Word>, Arc<NodeStats>) {
+        let (words, heard) = mpsc::channel(WORDS_MAX);
+        let (reader, answers) =
+            Reader::new(Arc::clone(&parts.feed), Arc::clone(parts.voice.broker()));
+        let stats = Arc::<NodeStats>::default();
+        let now = Instant::now();
+        let node = Self {
+            follower: Follower::new(FollowerConfig::default(), 0),
+            peers: Peers::new(0, 0),
+            known_as: None,
+            words,
+            reader,
+            answers,
+            start: now,
+            next_beat: now,
+            stats: Arc::clone(&stats),
+            parts,
+        };
+        (node, heard, stats)
+    }
+
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    /// Runs until the store's committer is gone.
+    pub async fn run(mut self, mut inputs: Inputs) {
+        let mut messages = Vec::with_capacity(MESSAGES_MAX);
+        self.reader.subscribe(vec![streams::common()]);
+        loop {
+            let due = self.follower.next_tick().map(|at| self.start + Duration::from_millis(at));
+            let wake = due.map_or(self.next_beat, |due| due.min(self.next_beat));
+            tokio::select! {
+                commit = inputs.commits.recv() => match commit {
+                    Some(commit) => self.committed(commit).await,
+                    None => return,
+                },
+                taken = inputs.broker.recv_many(&mut messages, MESSAGES_MAX) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    for event in messages.drain(..) {
+                        self.broker(event);
+                    }
+                }
+                wishes = self.parts.interests.wishes() => self.wish(wishes),
+                Some(answer) = self.answers.recv() => self.answer(answer),
+                () = sleep_until(wake) => {}
+            }
+            let now = self.now();
+            self.follower.tick(now);
+            if Instant::now() >= self.next_beat {
+                self.beat();
+            }
+            self.act().await;
+        }
+    }
+
+    async fn committed(&mut self, mut commit: Commit) {
+        let now = self.now();
+        let mut last = None;
+        for event in commit.take_events() {
+            let channel = streams::channel_of(&event);
+            self.parts.voice.say(&channel, Kind::Event, || wire::event(&event));
+            last = Some(event.pos);
+            let (seq, pos, origin) = (event.seq, event.pos, event.origin);
+            let event = Arc::new(event);
+            self.follower.own(now, Item { stream: channel, seq, pos, origin, event });
+        }
+        self.act().await;
+        // Publications are on their way: the callers' acknowledgements join them in one write.
+        drop(commit);
+        if let Some(pos) = last {
+            self.parts.dispatcher.reached(pos);
+        }
+    }
+
+    fn wish(&mut self, wishes: Vec<Wish>) {
+        let now = self.now();
+        for wish in wishes {
+            match wish {
+                Wish::Want(channel) => self.follower.want(now, &channel),
+                Wish::Unwant(channel) => self.follower.unwant(now, &channel),
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        let now = self.now();
+        match answer {
+            Answer::Subscribed(channels, confirmed) => {
+                self.follower.subscribed(now, &channels, confirmed);
+            }
+            Answer::Heads(heads) => self.follower.heads(now, heads),
+            Answer::HeadsFailed(channels) => self.follower.heads_failed(now, &channels),
+            Answer::Events { stream, events, head, gap } => {
+                let items = events.into_iter().map(|event| item(&stream, event)).collect();
+                self.follower.events(now, &stream, items, head, gap);
+            }
+            Answer::EventsFailed(stream) => self.follower.events_failed(now, &stream),
+        }
+    }
+
+    fn broker(&mut self, event: BrokerEvent) {
+        let now = self.now();
+        match event {
+            BrokerEvent::Message { channel, payload } => {
+                for envelope in Envelope::all(payload) {
+                    match envelope {
+                        Ok(envelope) => self.heard(now, &channel, envelope),
+                        Err(_garbage) => self.garbage(),
+                    }
+                }
+            }
+            BrokerEvent::Up => {
+                tracing::info!("the broker is there: comparing what was missed with the store");
+                self.follower.broker_up(now);
+                self.next_beat = Instant::now();
+            }
+            BrokerEvent::Down => {
+                tracing::warn!(
+                    "the broker is lost: other nodes' messages come from the store, later"
+                );
+                self.follower.broker_down(now);
+            }
+            BrokerEvent::Missed => self.follower.missed(now),
+            BrokerEvent::Unsent => self.follower.unsent(now),
+        }
+    }
+
+    fn garbage(&self) {
+        self.stats.garbage.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn heard(&mut self, now: u64, channel: &Topic, envelope: Envelope) {
+        let Envelope { kind, slot, epoch, body } = envelope;
+        match self.peers.heard(now, slot, epoch) {
+            Heard::Known => {}
+            Heard::New => self.came(slot),
+            Heard::Returned(_) => {
+                self.gone(now, slot);
+                self.came(slot);
+            }
+            Heard::Stale => {
+                self.stats.stale.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            Heard::Ourselves => return,
+            Heard::Usurped => {
+                // The store says so too at the next renewal; until then nothing more is said.
+                self.parts.voice.fall_silent();
+                return;
+            }
+        }
+        let Some(kind) = Kind::from_number(kind) else { return };
+        match kind {
+            Kind::Event => match wire::read_event(&body, slot) {
+                Some(heard) => {
+                    let event = heard.event.map(Arc::new);
+                    self.follower.heard(now, slot, channel, heard.seq, heard.pos, event);
+                }
+                None => self.garbage(),
+            },
+            Kind::Beat => match Beat::decode(&body) {
+                Ok(beat) => self.follower.beat_heard(now, slot, &beat),
+                Err(_garbage) => self.garbage(),
+            },
+            Kind::Told => self.pass(Told::read(&body).map(Word::Told)),
+            Kind::Control => self.pass(Control::read(&body).map(Word::Control)),
+            Kind::Channel => self.pass(Some(Word::Channel(channel.clone(), body))),
+            Kind::People => self.pass(Some(Word::People(slot, body))),
+        }
+    }
+
+    fn pass(&self, word: Option<Word>) {
+        let Some(word) = word else { return self.garbage() };
+        if self.words.try_send(word).is_err() {
+            self.stats.dropped_words.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn came(&mut self, slot: u16) {
+        tracing::info!(slot, "another node is there");
+        // It learns at once that it is not alone.
+        self.next_beat = Instant::now();
+        self.count_peers();
+        self.pass(Some(Word::NodeCame(slot)));
+    }
+
+    fn gone(&mut self, now: u64, slot: u16) {
+        tracing::info!(slot, "another node is gone");
+        self.follower.node_gone(now, slot);
+        self.count_peers();
+        self.pass(Some(Word::NodeGone(slot)));
+    }
+
+    fn count_peers(&self) {
+        let peers = self.peers.alive().count();
+        self.stats.peers.store(peers as u64, Ordering::Relaxed);
+        self.parts.voice.set_company(peers > 0);
+    }
+
+    fn beat(&mut self) {
+        self.next_beat = Instant::now() + BEAT;
+        let now = self.now();
+        for (slot, _) in self.peers.expire(now, LEASE.as_millis() as u64) {
+            self.gone(now, slot);
+        }
+        let own = self.parts.voice.own();
+        if let Some((slot, epoch)) = own
+            && self.known_as != own
+        {
+            // Under a new right everything is compared: who knows what was missed while there was none.
+            self.peers = Peers::new(slot, epoch);
+            self.known_as = own;
+            self.follower.missed(now);
+            self.count_peers();
+        }
+        loop {
+            let beat = self.follower.beat(now);
+            let mut body = Vec::new();
+            beat.encode(&mut body);
+            self.parts.voice.call(Kind::Beat, body);
+            if !beat.more {
+                break;
+            }
+        }
+        *self.stats.follower.lock() = self.follower.stats();
+    }
+
+    async fn act(&mut self) {
+        while let Some(action) = self.follower.next_action() {
+            match action {
+                Action::Subscribe(channels) => self.reader.subscribe(channels),
+                Action::Unsubscribe(channels) => self.reader.unsubscribe(channels),
+                Action::ReadHeads(channels) => self.reader.heads(channels),
+                Action::ReadEvents { stream, after, limit } => {
+                    self.reader.events(stream, after, limit);
+                }
+                Action::Deliver(item) => {
+                    let pos = item.pos;
+                    self.parts.dispatcher.deliver(item.event).await;
+                    self.parts.dispatcher.reached(pos);
+                }
+                Action::Resync(channel) => resync(&self.parts.dispatcher.hub, &channel).await,
+                Action::Settled(channel) => self.parts.interests.settle(&channel),
+            }
+        }
+    }
+}
+
+fn item(stream: &Topic, event: Event) -> Item<Arc<Event>> {
+    let (seq, pos, origin) = (event.seq, event.pos, event.origin);
+    Item { stream: stream.clone(), seq, pos, origin, event: Arc::new(event) }
+}
+
+/// Ends the sessions that hear a channel, in the style their libraries connect again from: they then ask for
+/// what they missed, each at its own pace.
+async fn resync(hub: &Hub, channel: &Topic) {
+    tracing::warn!(%channel, "too much was missed to be delivered at once: its listeners connect again");
+    let last = LazyFrames::new(|dialect| Some(come_back(dialect)));
+    let reason = CloseReason::Named("too far behind");
+    for topic in streams::fed_by(channel) {
+        let close = CloseEach { reason, last: Some(Arc::clone(&last)) };
+        hub.close_topic(&topic, close, None).await;
+    }
+}
