@@ -10,5 +10,11 @@
 //!
 //! Entry points: [`sqlite::SqliteStore::open`]; [`soketi::read_apps`] for an import.
 
+mod app_json;
+mod facts;
+mod marks;
+mod pace;
 pub mod soketi;
 pub mod sqlite;
+mod standing;
+mod tls;

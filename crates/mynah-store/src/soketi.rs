@@ -5,7 +5,6 @@
 
 mod mysql;
 mod postgres;
-mod tls;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -12,7 +12,6 @@ mod feed;
 mod history;
 mod journal;
 mod lists;
-mod marks;
 mod members;
 mod messages;
 mod migrate;

@@ -5,7 +5,8 @@ use std::path::Path;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
-use super::tls::Tls;
+use crate::tls::Tls;
+
 use super::{PATIENCE, ROWS_MAX, ReadError, Row};
 
 /// All rows; `table` is quoted.
@@ -19,7 +20,8 @@ pub(super) async fn read(
     config.connect_timeout(PATIENCE).application_name("mynah import");
     let failed = |error| ReadError::Connect(full(&error));
     let (client, serving) = if config.get_ssl_mode() == SslMode::Require {
-        let tls = Tls::new(authorities)?;
+        let wrong = |path, problem| ReadError::Authorities { path, problem };
+        let tls = Tls::new(authorities).map_err(|(path, problem)| wrong(path, problem))?;
         let (client, connection) = Box::pin(config.connect(tls)).await.map_err(failed)?;
         (client, tokio::spawn(connection))
     } else {

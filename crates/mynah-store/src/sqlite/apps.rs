@@ -1,13 +1,13 @@
 //! Apps and their keys.
 
-mod json;
-
 use async_trait::async_trait;
 use mynah_domain::app::{App, AppError, AppKey, AppSecret};
 use mynah_domain::page::Page;
 use mynah_domain::ports::{AppStore, StoreError};
 use mynah_domain::{AppId, TenantId, Timestamp};
 use rusqlite::{Connection, Row};
+
+use crate::app_json as json;
 
 use super::trouble::{Trouble, inconsistent};
 use super::tx::Tx;

@@ -7,7 +7,8 @@ use mynah_domain::ports::{FeedStore, StoreError};
 use rusqlite::Connection;
 
 use super::trouble::Trouble;
-use super::{SqliteStore, facts, journal, rows};
+use super::{SqliteStore, journal, rows};
+use crate::facts;
 
 #[async_trait]
 impl FeedStore for SqliteStore {

@@ -16,7 +16,8 @@ use rusqlite::Connection;
 use super::messages::{number_at, place_of, unseen};
 use super::rows::{self, MessageRow, RoomRow};
 use super::trouble::Trouble;
-use super::{SqliteStore, lists, marks, messages, sql};
+use super::{SqliteStore, lists, messages, sql};
+use crate::marks;
 
 #[async_trait]
 impl MessageStore for SqliteStore {

@@ -10,6 +10,8 @@ use mynah_domain::permission::{Actor, Guard};
 use mynah_domain::ports::{JournalStore, StoreError};
 use rusqlite::{Connection, Row};
 
+use crate::facts as streams;
+
 use super::facts::{self, Replay};
 use super::trouble::{Trouble, inconsistent};
 use super::{SqliteStore, lists, rows, sql};
@@ -26,7 +28,7 @@ impl JournalStore for SqliteStore {
         let room = room.clone();
         let read = move |conn: &Connection| {
             let room = lists::enter(conn, &guard, &room)?;
-            let stream = (facts::room_stream(room.row), room.room.last_seq);
+            let stream = (streams::room_stream(room.row), room.room.last_seq);
             catch_up(conn, stream, after_seq, limit)
         };
         self.reads.call(read).await
@@ -42,7 +44,7 @@ impl JournalStore for SqliteStore {
         let read = move |conn: &Connection| {
             let user = rows::user_by_id(conn, &viewer.tenant, &viewer.user)?;
             let (row, head) = user.map_or((0, 0), |user| (user.row, user.inbox_seq));
-            catch_up(conn, (facts::inbox_stream(row), head), after_seq, limit)
+            catch_up(conn, (streams::inbox_stream(row), head), after_seq, limit)
         };
         self.reads.call(read).await
     }
@@ -150,7 +152,7 @@ pub(super) type Head = (i64, u64);
 
 /// Columns: rowid of a room, its newest `seq`.
 pub(super) fn room_head(row: &Row<'_>) -> Result<Head, rusqlite::Error> {
-    Ok((facts::room_stream(row.get(0)?), rows::count(row, 1)?))
+    Ok((streams::room_stream(row.get(0)?), rows::count(row, 1)?))
 }
 
 /// A page of the viewer's inbox and of rooms; `rooms` gives those with news for the user's rowid.
@@ -170,7 +172,7 @@ pub(super) fn log_page(
     };
     let mut streams = rooms(user.row)?;
     if user.inbox_pos > after_pos {
-        streams.push((facts::inbox_stream(user.row), user.inbox_seq));
+        streams.push((streams::inbox_stream(user.row), user.inbox_seq));
     }
     let mut positions = nearest(conn, streams, after_pos.cast_signed(), limit as usize + 1)?;
     let more = positions.len() > limit as usize;

@@ -187,7 +187,7 @@ pub(super) fn number_at(
     if seq >= room.last_seq {
         return Ok(room.last_number);
     }
-    let key = (super::facts::room_stream(row), seq.cast_signed());
+    let key = (crate::facts::room_stream(row), seq.cast_signed());
     Ok(rows::first(conn, sql::EVENT_NUMBER, key, |r| rows::count(r, 0))?.unwrap_or(0))
 }
 

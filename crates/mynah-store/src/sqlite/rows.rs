@@ -10,7 +10,8 @@ use mynah_domain::{MessageId, RoomId, TenantId, Timestamp, UserId};
 use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
-use super::marks::{self, Mark};
+use crate::marks::{self, Mark};
+
 use super::sql;
 use super::trouble::{Trouble, inconsistent};
 

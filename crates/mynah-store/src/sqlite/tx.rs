@@ -13,8 +13,9 @@ use mynah_domain::room::{Profile, Room};
 use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
 use rusqlite::Connection;
 
-use super::facts;
-use super::marks::{self, Mark};
+use crate::facts;
+use crate::marks::{self, Mark};
+
 use super::rows::{self, MemberRow, RoomRow, UserRow};
 use super::sql;
 use super::trouble::{Trouble, inconsistent, store_error};

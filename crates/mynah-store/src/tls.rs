@@ -1,7 +1,7 @@
 //! TLS towards a database, where its address asks for it; the certificate is always verified.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,15 +14,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::TlsConnector;
 
-use super::ReadError;
+/// A file of authorities, and what is wrong with it.
+pub(crate) type BadAuthorities = (PathBuf, String);
 
 /// Makes connections of PostgreSQL with TLS.
 #[derive(Clone)]
-pub(super) struct Tls(TlsConnector);
+pub(crate) struct Tls(TlsConnector);
 
 impl Tls {
     /// Trusts the authorities in a PEM file, or those of the system (of Mozilla where it has none).
-    pub(super) fn new(authorities: Option<&Path>) -> Result<Self, ReadError> {
+    pub(crate) fn new(authorities: Option<&Path>) -> Result<Self, BadAuthorities> {
         let roots = match authorities {
             Some(path) => named(path)?,
             None => usual(),
@@ -36,8 +37,8 @@ impl Tls {
     }
 }
 
-fn named(path: &Path) -> Result<RootCertStore, ReadError> {
-    let wrong = |problem: String| ReadError::Authorities { path: path.to_owned(), problem };
+fn named(path: &Path) -> Result<RootCertStore, BadAuthorities> {
+    let wrong = |problem: String| (path.to_owned(), problem);
     let found = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     for certificate in found {
@@ -71,7 +72,7 @@ where
 }
 
 /// A handshake with a host.
-pub(super) struct Handshake {
+pub(crate) struct Handshake {
     connector: TlsConnector,
     host: ServerName<'static>,
 }
@@ -90,7 +91,7 @@ where
 }
 
 /// An encrypted stream.
-pub(super) struct Encrypted<S>(tokio_rustls::client::TlsStream<S>);
+pub(crate) struct Encrypted<S>(tokio_rustls::client::TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
     fn channel_binding(&self) -> ChannelBinding {

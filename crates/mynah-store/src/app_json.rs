@@ -49,7 +49,7 @@ struct Webhook {
 }
 
 /// The column `limits`.
-pub(super) fn limits(limits: &AppLimits) -> String {
+pub(crate) fn limits(limits: &AppLimits) -> String {
     let AppLimits {
         connections_max,
         backend_events_per_s,
@@ -79,7 +79,7 @@ pub(super) fn limits(limits: &AppLimits) -> String {
 }
 
 /// The column `limits`, read back; `None` when it is not ours.
-pub(super) fn read_limits(column: &str) -> Option<AppLimits> {
+pub(crate) fn read_limits(column: &str) -> Option<AppLimits> {
     let read: Limits = serde_json::from_str(column).ok()?;
     Some(AppLimits {
         connections_max: read.connections_max,
@@ -97,7 +97,7 @@ pub(super) fn read_limits(column: &str) -> Option<AppLimits> {
 }
 
 /// The column `webhooks`.
-pub(super) fn webhooks(rules: &[WebhookRule]) -> String {
+pub(crate) fn webhooks(rules: &[WebhookRule]) -> String {
     let rules: Vec<Webhook> = rules
         .iter()
         .map(|rule| Webhook {
@@ -112,7 +112,7 @@ pub(super) fn webhooks(rules: &[WebhookRule]) -> String {
 }
 
 /// The column `webhooks`, read back; `None` when it is not ours.
-pub(super) fn read_webhooks(column: &str) -> Option<Vec<WebhookRule>> {
+pub(crate) fn read_webhooks(column: &str) -> Option<Vec<WebhookRule>> {
     let rules: Vec<Webhook> = serde_json::from_str(column).ok()?;
     let rule = |rule: Webhook| {
         let kinds = rule.kinds.iter().map(|word| WebhookKind::parse(word));

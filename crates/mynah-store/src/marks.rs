@@ -10,14 +10,14 @@ use mynah_domain::message::RECEIPT_MARKS_MAX;
 
 /// One dated move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) seq: u64,
-    pub(super) at: Timestamp,
+pub(crate) struct Mark {
+    pub(crate) seq: u64,
+    pub(crate) at: Timestamp,
 }
 
 /// Adds a move. Moves of one millisecond are one mark; beyond the limit the oldest mark is merged into
 /// the one after it.
-pub(super) fn push(marks: &mut Vec<Mark>, mark: Mark) {
+pub(crate) fn push(marks: &mut Vec<Mark>, mark: Mark) {
     match marks.last_mut() {
         Some(last) if last.at == mark.at => last.seq = mark.seq,
         Some(_) | None => marks.push(mark),
@@ -28,12 +28,12 @@ pub(super) fn push(marks: &mut Vec<Mark>, mark: Mark) {
 }
 
 /// When the cursor first covered `seq`, as far as the marks tell.
-pub(super) fn covered_at(marks: &[Mark], seq: u64) -> Option<Timestamp> {
+pub(crate) fn covered_at(marks: &[Mark], seq: u64) -> Option<Timestamp> {
     marks.iter().find(|m| m.seq >= seq).map(|m| m.at)
 }
 
 /// Packs marks into bytes.
-pub(super) fn encode(marks: &[Mark], out: &mut Vec<u8>) {
+pub(crate) fn encode(marks: &[Mark], out: &mut Vec<u8>) {
     out.clear();
     let (mut seq, mut at) = (0_u64, 0_i64);
     for mark in marks {
@@ -45,7 +45,7 @@ pub(super) fn encode(marks: &[Mark], out: &mut Vec<u8>) {
 }
 
 /// Unpacks what [`encode`] made; a torn tail is left out.
-pub(super) fn decode(bytes: &[u8]) -> Vec<Mark> {
+pub(crate) fn decode(bytes: &[u8]) -> Vec<Mark> {
     let mut rest = bytes.iter();
     let (mut seq, mut at) = (0_u64, 0_i64);
     let next = || {
