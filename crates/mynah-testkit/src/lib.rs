@@ -4,11 +4,15 @@
 //!   that real stores are compared with.
 //! * [`sources`]: a clock that stands still until told, ids that count, a hasher that does not hash.
 //! * [`conformance`]: what the ports promise, as tests that any store can be put through.
+//! * [`proxy`]: a TCP proxy that loses, delays, cuts and limits what passes through it.
+//! * [`programs`]: PostgreSQL, Redis, NATS and Mynah, started on free ports, killed, paused and restarted.
 
 #![expect(clippy::indexing_slicing, reason = "a double or suite may stop its test")]
 
 pub mod conformance;
 pub mod memory;
+pub mod programs;
+pub mod proxy;
 pub mod recorder;
 pub mod sources;
 

@@ -1,0 +1,93 @@
+//! NATS.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use super::Result;
+use super::process::{Process, ask, free_port, log_tail};
+use super::watcher::Watcher;
+
+/// A NATS server of its own. It stores nothing, so it always starts empty.
+pub struct Nats {
+    folder: PathBuf,
+    port: u16,
+    process: Process,
+}
+
+impl Nats {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// `nats-server` is not installed, or does not start.
+    pub fn start() -> Result<Self> {
+        let (folder, port) = (Watcher::get()?.new_folder("nats")?, free_port()?);
+        let process = launch(&folder, port)?;
+        Ok(Self { folder, port, process })
+    }
+
+    /// Where it listens, at 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `nats://…` at that port: its own, or a proxy's.
+    pub fn url(&self, port: u16) -> String {
+        format!("nats://127.0.0.1:{port}")
+    }
+
+    /// Kills it (SIGKILL).
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Stops it (SIGSTOP): it hangs, but its sockets stay open.
+    ///
+    /// # Errors
+    /// It cannot be asked whether it runs.
+    pub fn pause(&mut self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It cannot be asked whether it runs.
+    pub fn resume(&mut self) -> Result<()> {
+        self.process.signal(Signal::CONT)
+    }
+
+    /// Starts it again on the same port and waits until it answers.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
+        self.process = launch(&self.folder, self.port)?;
+        Ok(())
+    }
+
+    /// The end of its log.
+    pub fn log_tail(&self) -> String {
+        log_tail(&self.folder.join("log"))
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        drop(self.kill());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn launch(folder: &Path, port: u16) -> Result<Process> {
+    let mut command = Command::new("nats-server");
+    command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
+    let mut process = Process::start("nats-server", command, &folder.join("log"))?;
+    process.wait_ready(|| ask(port, b"").is_some_and(|answer| answer.starts_with(b"INFO ")))?;
+    Ok(process)
+}
