@@ -12,6 +12,7 @@ use crate::message::{
 use crate::page::{Page, page_limit};
 use crate::permission::{Access, Actor, Denied, Guard, Operation, authorise};
 use crate::ports::{Clock, IdSource, JournalStore, MessageStore, RoomStore, StoreError};
+use crate::recovery::LogEpoch;
 use crate::room::{
     INITIAL_MEMBERS_MAX, Member, MembershipChange, MembershipChanged, NewRoom, ROOM_NAME_MAX,
     ROOM_TOPIC_MAX, Role, Room, RoomCreated, RoomKind, RoomListItem, RoomPatch, RoomView,
@@ -520,6 +521,14 @@ impl Chat {
     /// [`ChatError::Store`].
     pub async fn head_pos(&self) -> Result<u64, ChatError> {
         Ok(self.ports.journal.head_pos().await?)
+    }
+
+    /// Which life of the log this is.
+    ///
+    /// # Errors
+    /// [`ChatError::Store`].
+    pub async fn log_epoch(&self) -> Result<LogEpoch, ChatError> {
+        Ok(self.ports.journal.log_epoch().await?)
     }
 }
 

@@ -30,7 +30,7 @@ use crate::message::{
 };
 use crate::page::Page;
 use crate::permission::{Actor, Guard};
-use crate::recovery::OpenRoom;
+use crate::recovery::{LogEpoch, OpenRoom};
 use crate::room::{
     Member, MembershipChange, MembershipChanged, NewRoom, Room, RoomCreated, RoomListItem,
     RoomPatch, RoomView,
@@ -419,6 +419,15 @@ pub trait JournalStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn head_pos(&self) -> Result<u64, StoreError>;
+
+    /// Which life of the log this is: given when the store is made, and anew whenever its log is taken back to
+    /// an earlier state. A store that keeps none is always in the same one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn log_epoch(&self) -> Result<LogEpoch, StoreError> {
+        Ok(LogEpoch::default())
+    }
 
     /// A cheap write and read that prove the store works, for health probes.
     ///

@@ -1,9 +1,35 @@
 //! What is kept of a connection, so that it can go on after its transport or the server is gone.
 
+use std::fmt;
+
 use crate::RoomId;
 
 /// Open rooms kept of one viewer's connection at most.
 pub const OPEN_ROOMS_MAX: usize = 200;
+
+/// One life of the log. A log that was taken back to an earlier state (a restored backup) begins another: the
+/// same `seq` and `pos` then name other events, so what somebody has seen in one life says nothing in another.
+///
+/// ```
+/// use mynah_domain::recovery::LogEpoch;
+/// assert_eq!(LogEpoch(0xa1b2).to_string(), "000000000000a1b2");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct LogEpoch(pub u64);
+
+impl LogEpoch {
+    /// Whether a client that names this epoch (`None`: it names none) speaks of this log. Texts that no server
+    /// has given out are another epoch.
+    pub fn is_of(self, named: Option<&str>) -> bool {
+        named.is_none_or(|named| named == self.to_string())
+    }
+}
+
+impl fmt::Display for LogEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
 
 /// Place in what a connection was sent: after the event with that `pos`, the `nth` frame meant for it
 /// alone (0: the event itself). Orders as it was sent.

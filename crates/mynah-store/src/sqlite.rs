@@ -6,6 +6,7 @@
 
 mod accounts;
 mod apps;
+mod backup;
 mod connect;
 mod facts;
 mod feed;
@@ -41,6 +42,7 @@ use mynah_domain::ports::{AppStore, Commit, CommitListener, OutboxStore};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+pub use backup::{BackedUp, BackupError, CopyStep, Restored, back_up, restore};
 pub use connect::{FILE_NAME, OpenError};
 
 use readers::ReadQueue;

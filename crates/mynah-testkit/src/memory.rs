@@ -25,6 +25,7 @@ use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{Message, Revision};
 use mynah_domain::permission::{Access, Actor, Denied, Guard};
 use mynah_domain::ports::{Commit, CommitListener, StoreError};
+use mynah_domain::recovery::LogEpoch;
 use mynah_domain::room::{MemberState, Membership, Profile, Role, Room};
 use mynah_domain::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 use parking_lot::Mutex;
@@ -80,6 +81,7 @@ struct State {
     outbox: outbox::Outbox,
     slots: Vec<nodes::Slot>,
     log: Vec<Event>,
+    epoch: LogEpoch,
     told: usize,
 }
 
@@ -117,6 +119,11 @@ impl MemoryStore {
     /// From now on every write (and probe) fails, as on a full disk.
     pub fn fail_writes(&self, error: StoreError) {
         *self.fault.lock() = Some(Fault::Writes(error));
+    }
+
+    /// From now on it is another log, as after a restore. One that was made has the epoch 0.
+    pub fn begin_log(&self, epoch: LogEpoch) {
+        self.state.lock().epoch = epoch;
     }
 
     /// Gives a user a tenant-wide rank, which no use case does.

@@ -8,6 +8,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::{CatchUp, Event, LogPage};
 use mynah_domain::permission::{Actor, Guard};
 use mynah_domain::ports::{JournalStore, StoreError};
+use mynah_domain::recovery::LogEpoch;
 use rusqlite::{Connection, Row};
 
 use crate::facts as streams;
@@ -92,6 +93,10 @@ impl JournalStore for SqliteStore {
         self.reads.call(head_pos).await
     }
 
+    async fn log_epoch(&self) -> Result<LogEpoch, StoreError> {
+        self.reads.call(log_epoch).await
+    }
+
     async fn probe(&self) -> Result<(), StoreError> {
         let write = |tx: &mut super::tx::Tx<'_>| {
             rows::execute(tx.conn, sql::PROBE_WRITE, [])?;
@@ -109,6 +114,11 @@ impl JournalStore for SqliteStore {
 
 pub(super) fn head_pos(conn: &Connection) -> Result<u64, Trouble<StoreError>> {
     Ok(rows::first(conn, sql::HEAD_POS, [], |row| rows::count(row, 0))?.unwrap_or(0))
+}
+
+pub(super) fn log_epoch(conn: &Connection) -> Result<LogEpoch, Trouble<StoreError>> {
+    let found = rows::first(conn, sql::LOG_EPOCH, [], |row| row.get::<_, i64>(0))?;
+    Ok(LogEpoch(found.ok_or_else(|| inconsistent("logs", &1))?.cast_unsigned()))
 }
 
 pub(super) fn catch_up<E>(

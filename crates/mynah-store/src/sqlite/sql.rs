@@ -82,7 +82,10 @@ macro_rules! statements {
 statements! {
     PROBE_WRITE = "UPDATE probes SET count = count + 1 WHERE id = 1";
     PROBE_READ = "SELECT count FROM probes WHERE id = 1";
-    HEAD_POS = "SELECT coalesce(max(pos), 0) FROM events";
+    HEAD_POS = "SELECT max(coalesce((SELECT max(pos) FROM events), 0), pos_floor) FROM logs WHERE id = 1";
+    NEWEST_EVENT = "SELECT coalesce(max(pos), 0) FROM events";
+    LOG_EPOCH = "SELECT epoch FROM logs WHERE id = 1";
+    LOG_RENEW = "UPDATE logs SET epoch = random(), pos_floor = ?1 WHERE id = 1";
 
     TENANT_BY_ID = "SELECT id FROM tenants WHERE ext_id = ?1";
     TENANT_INSERT = "INSERT INTO tenants (ext_id) VALUES (?1)";

@@ -5,6 +5,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::{CatchUp, Event, LogPage, Stream};
 use mynah_domain::permission::{Actor, Guard};
 use mynah_domain::ports::{JournalStore, StoreError};
+use mynah_domain::recovery::LogEpoch;
 use mynah_domain::{RoomId, TenantId};
 
 use super::{MemoryStore, State};
@@ -65,6 +66,10 @@ impl JournalStore for MemoryStore {
 
     async fn head_pos(&self) -> Result<u64, StoreError> {
         self.read(|state| state.log.len() as u64)
+    }
+
+    async fn log_epoch(&self) -> Result<LogEpoch, StoreError> {
+        self.read(|state| state.epoch)
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
