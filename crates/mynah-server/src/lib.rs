@@ -10,6 +10,7 @@
 pub mod admin_ui;
 pub mod app_command;
 pub mod apps;
+pub mod backup_command;
 mod bodies;
 pub mod chat_socket;
 pub mod cluster;

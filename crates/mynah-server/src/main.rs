@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mynah_server::app_command::{self, AppCommand};
+use mynah_server::backup_command::{self, Progress};
 use mynah_server::config::{self, Config, LogFormat};
 use mynah_server::pusher::webhooks::command::{self as webhook_command, WebhookCommand};
 use mynah_server::{serve, wiring};
@@ -52,6 +53,27 @@ enum Command {
         data_dir: Option<PathBuf>,
         #[command(subcommand)]
         what: WebhookCommand,
+    },
+    /// Copy the SQLite database to a file, also while the server runs.
+    Backup {
+        /// File to write; it is there when it is whole and checked.
+        #[arg(long)]
+        to: PathBuf,
+        /// Replace the file if it exists.
+        #[arg(long)]
+        force: bool,
+        /// Folder of the database (default ./data).
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+    },
+    /// Put a backup in the place of the SQLite database; the server must not run.
+    Restore {
+        /// The backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// Folder of the database (default ./data).
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
     },
     /// Look at the configuration.
     Config {
@@ -105,6 +127,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let data_dir = data_dir.unwrap_or(config.server.data_dir);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             show(&runtime.block_on(webhook_command::run(&data_dir, what))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Backup { to, force, data_dir } => {
+            let data_dir = data_dir.unwrap_or(config.server.data_dir);
+            show(&backup_command::back_up(&data_dir, &to, force, &mut Progress::new(say))?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Restore { from, data_dir } => {
+            let data_dir = data_dir.unwrap_or(config.server.data_dir);
+            show(&backup_command::restore(&from, &data_dir, &mut Progress::new(say))?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Config { what: ConfigCommand::Print } => {
