@@ -10,7 +10,7 @@ use std::fmt;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mynah_domain::recovery::Place;
+use mynah_domain::recovery::{LogEpoch, Place};
 use mynah_domain::{TenantId, Timestamp, UserId};
 
 use crate::system::random;
@@ -59,6 +59,8 @@ pub struct Holder<'a> {
     pub namespace: &'a str,
     /// The vocabulary.
     pub vocabulary: &'a str,
+    /// The life of the log: its places mean something else in another.
+    pub epoch: LogEpoch,
 }
 
 /// Makes and reads `pid`s; none when recovery is off.
@@ -146,9 +148,10 @@ impl fmt::Display for SocketKey {
     }
 }
 
-/// What is signed: each part with its length in front, so that none can run into another.
+/// What is signed: the numbers, then each text with its length in front, so that none can run into another.
 fn message(body: &[u8], holder: Holder<'_>) -> Vec<u8> {
     let mut message = body.to_vec();
+    message.extend(holder.epoch.0.to_be_bytes());
     for part in [holder.tenant.as_str(), holder.user.as_str(), holder.namespace, holder.vocabulary]
     {
         message.extend((part.len() as u64).to_be_bytes());
@@ -182,7 +185,7 @@ mod tests {
     use super::*;
 
     fn holder<'a>(tenant: &'a TenantId, user: &'a UserId) -> Holder<'a> {
-        Holder { tenant, user, namespace: "/", vocabulary: "native" }
+        Holder { tenant, user, namespace: "/", vocabulary: "native", epoch: LogEpoch(7) }
     }
 
     #[test]
@@ -197,6 +200,7 @@ mod tests {
         for other in [
             Holder { namespace: "/chat", ..holder(&tenant, &ann) },
             Holder { vocabulary: "camel", ..holder(&tenant, &ann) },
+            Holder { epoch: LogEpoch(8), ..holder(&tenant, &ann) },
         ] {
             assert_eq!(recovery.read(&text, other), None);
         }

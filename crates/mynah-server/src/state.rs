@@ -1,9 +1,10 @@
 //! What every door gets.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mynah_domain::account::Accounts;
 use mynah_domain::chat::Chat;
+use mynah_domain::recovery::LogEpoch;
 use tokio::sync::watch;
 
 use crate::apps::Apps;
@@ -37,4 +38,13 @@ pub struct House {
     pub health: Arc<Health>,
     /// `pos` of the newest committed event; long polls of `/v1/sync` wait on it.
     pub head: watch::Receiver<u64>,
+    /// Which life of the log this is; read before anybody connects.
+    pub epoch: Arc<OnceLock<LogEpoch>>,
+}
+
+impl House {
+    /// Which life of the log this is.
+    pub fn log_epoch(&self) -> LogEpoch {
+        self.epoch.get().copied().unwrap_or_default()
+    }
 }

@@ -94,6 +94,7 @@ impl World {
             limits: Arc::new(RateLimits::off()),
             health: Arc::new(Health::new(Arc::clone(&self.store) as _)),
             head: self.head.clone(),
+            epoch: Arc::default(),
         }
     }
 

@@ -68,6 +68,8 @@ impl Built {
     /// The store cannot be read.
     pub async fn begin(&self) -> anyhow::Result<()> {
         let head = self.house.chat.head_pos().await?;
+        let epoch = self.house.chat.log_epoch().await?;
+        self.house.epoch.get_or_init(|| epoch);
         self.house.apps.check().await?;
         self.hub.start_pos(head).await;
         self.head.send_modify(|known| *known = head.max(*known));
@@ -224,6 +226,7 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         limits: Arc::new(rates(config)),
         health: Arc::new(Health::new(Arc::clone(&stores.journal))),
         head,
+        epoch: Arc::default(),
     };
     let webhooks = pusher::webhooks(config, &stores, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);

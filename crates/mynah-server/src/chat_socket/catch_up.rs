@@ -6,8 +6,10 @@ use mynah_domain::RoomId;
 use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
 use mynah_domain::event::{Event, Fact};
 use mynah_domain::permission::{Actor, Denied};
+use mynah_domain::recovery::LogEpoch;
 use mynah_hub::CloseReason;
 
+use super::enter::seen_in;
 use super::{ChatSocket, ChatSockets, now};
 use crate::engine_io::Peer;
 use crate::topics;
@@ -89,6 +91,7 @@ pub(super) struct Synced {
     pub(super) events: Vec<Event>,
     pub(super) next: Vec<(RoomId, u64)>,
     pub(super) gaps: Vec<RoomId>,
+    pub(super) epoch: LogEpoch,
 }
 
 /// Most bytes of message texts in one answer.
@@ -98,11 +101,12 @@ const SYNC_TEXT_BYTES_MAX: usize = 256 * 1024;
 pub(super) async fn sync(
     door: &ChatSockets,
     actor: &Actor,
-    since: Vec<(RoomId, u64)>,
+    (since, named): (Vec<(RoomId, u64)>, Option<String>),
 ) -> Result<Synced, ChatError> {
-    let mut synced = Synced { events: Vec::new(), next: Vec::new(), gaps: Vec::new() };
+    let epoch = door.house.log_epoch();
+    let mut synced = Synced { events: Vec::new(), next: Vec::new(), gaps: Vec::new(), epoch };
     let mut bytes_left = SYNC_TEXT_BYTES_MAX;
-    for (room, seq) in since {
+    for (room, seq) in seen_in(epoch, named.as_deref(), since) {
         let places = CATCH_UP_MAX.saturating_sub(synced.events.len() as u32);
         if places == 0 || bytes_left == 0 {
             synced.next.push((room, seq));

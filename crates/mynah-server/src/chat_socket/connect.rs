@@ -20,7 +20,7 @@ use crate::recovery::read_place;
 use crate::socket_io::{ConnectRefused, ConnectRequest, Connected};
 use crate::system::session_id;
 use crate::topics;
-use crate::vocabulary::field::{Failure, Subject};
+use crate::vocabulary::field::{Begun, Failure, Subject};
 use crate::vocabulary::inbound::SYNC_ROOMS_MAX;
 use crate::vocabulary::namespace::AuthPolicy;
 
@@ -112,7 +112,8 @@ pub(super) async fn welcome(
     let who = Arc::clone(&person.who);
     let Welcome { rooms, replay, is_held } = welcome;
     let recovered = matches!(replay, Replay::Missed(_));
-    let ready = Subject::Ready(&socket.sid, &who.profile, &rooms, recovered);
+    let begun = Begun { recovered, epoch: door.house.log_epoch() };
+    let ready = Subject::Ready(&socket.sid, &who.profile, &rooms, begun);
     let frame = door.dialects.frame(socket.dialect(), "connection.ready", (ready, None), now(door));
     if let Some(frame) = frame {
         peer.send(frame).await;
@@ -201,13 +202,14 @@ fn text(auth: &Auth<'_>, key: &str) -> Option<String> {
     auth.get(key).and_then(|raw: &&RawValue| serde_json::from_str(raw.get()).ok())
 }
 
-/// `auth.since`, `auth.pid` and `auth.offset`.
+/// `auth.since`, `auth.pid`, `auth.offset` and `auth.epoch`.
 fn seen(auth: &Auth<'_>) -> Seen {
     let offset = text(auth, "offset");
     Seen {
         since: read_since(auth),
         pid: text(auth, "pid"),
         offset: offset.as_deref().and_then(read_place),
+        epoch: text(auth, "epoch"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use mynah_domain::RoomId;
-use mynah_domain::recovery::Place;
+use mynah_domain::recovery::{LogEpoch, Place};
 use mynah_domain::room::Room;
 use mynah_hub::{Close, CloseReason, Dialect, SessionId, Topic};
 
@@ -38,6 +38,21 @@ pub(super) struct Seen {
     /// The `pid` and the offset of its last connection.
     pub(super) pid: Option<String>,
     pub(super) offset: Option<Place>,
+    /// The life of the log in which it saw all that, if it says.
+    pub(super) epoch: Option<String>,
+}
+
+/// A `seq` that no stream reaches: whoever has seen it is told to read anew.
+const BEYOND_ALL: u64 = i64::MAX as u64;
+
+/// What was seen, per room, in the log that is now: in another one, the numbers named other events.
+pub(super) fn seen_in(
+    epoch: LogEpoch,
+    named: Option<&str>,
+    since: impl IntoIterator<Item = (RoomId, u64)>,
+) -> impl Iterator<Item = (RoomId, u64)> {
+    let is_this = epoch.is_of(named);
+    since.into_iter().map(move |(room, seq)| (room, if is_this { seq } else { BEYOND_ALL }))
 }
 
 /// Somebody who came in.
@@ -62,9 +77,11 @@ pub(super) async fn enter(
     door: &ChatSockets,
     entrance: Entrance<'_>,
     who: Identified,
-    seen: Seen,
+    mut seen: Seen,
 ) -> Result<Entered, Failure> {
     let Entrance { peer, dialect, .. } = entrance;
+    let epoch = door.house.log_epoch();
+    seen.since = seen_in(epoch, seen.epoch.as_deref(), seen.since).collect();
     let claim = claim(door, entrance, &who, &seen);
     // The same client object: its old connection is over for it, whether its state is recovered or not.
     let before = claim.and_then(|claim| door.present.take(SocketKey::of(&claim.pid)));
@@ -136,6 +153,7 @@ pub(super) fn holder<'a>(
         user: &who.actor.user,
         namespace: entrance.namespace,
         vocabulary: vocabulary.map_or("", |vocabulary| &vocabulary.id),
+        epoch: door.house.log_epoch(),
     }
 }
 

@@ -43,7 +43,7 @@ impl Reply {
             Self::InRoom(room) => Subject::InRoom(room),
             Self::Read(cursor) => Subject::Read(cursor),
             Self::Presences(users) => Subject::Presences(users),
-            Self::Synced(s) => Subject::Sync(&s.events, &s.next, &s.gaps),
+            Self::Synced(s) => Subject::Sync(&s.events, &s.next, &s.gaps, s.epoch),
             Self::Expiring(at) => Subject::Expiring(*at),
             Self::Done => Subject::Done,
         }
@@ -181,7 +181,9 @@ pub(super) async fn execute(
             Reply::Done
         }
         Command::QueryPresence { users, room } => presences(door, actor, users, room).await?,
-        Command::Sync { since } => Reply::Synced(catch_up::sync(door, actor, since).await?),
+        Command::Sync { since, epoch } => {
+            Reply::Synced(catch_up::sync(door, actor, (since, epoch)).await?)
+        }
         Command::Ping | Command::Authenticate { .. } => Reply::Done,
     })
 }

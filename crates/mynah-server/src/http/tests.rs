@@ -7,6 +7,7 @@ mod messages;
 mod realtime;
 mod rooms;
 mod surround;
+mod sync;
 
 use std::sync::Arc;
 

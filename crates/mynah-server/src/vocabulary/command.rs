@@ -88,6 +88,8 @@ pub enum Command {
     Sync {
         /// Last `seq` seen, per room.
         since: Vec<(RoomId, u64)>,
+        /// In which life of the log, if the client says.
+        epoch: Option<String>,
     },
     /// Show credentials, the first or newer ones.
     Authenticate {
@@ -179,7 +181,7 @@ impl CommandKind {
             }
             Self::Typing => &[("room", true), ("is_typing", true)],
             Self::QueryPresence => &[("users", false), ("room", false)],
-            Self::Sync => &[("since", true)],
+            Self::Sync => &[("since", true), ("epoch", false)],
             Self::Authenticate => &[("token", true), ("user", false)],
             Self::Ping => &[],
         }

@@ -8,6 +8,7 @@
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{History, Message, ReadCursor};
 use mynah_domain::presence::PresenceStatus;
+use mynah_domain::recovery::LogEpoch;
 use mynah_domain::room::{Profile, Role, Room};
 use mynah_domain::{MessageId, RoomId, TenantId, Timestamp, UserId};
 use serde_json::value::RawValue;
@@ -69,20 +70,29 @@ pub enum Subject<'a> {
     Presences(&'a [Presence]),
     /// A read cursor.
     Read(&'a ReadCursor),
-    /// A connection that is ready: its id, whose, its rooms, and whether it goes on where another ended.
-    Ready(&'a str, &'a Profile, &'a [std::sync::Arc<Room>], bool),
+    /// A connection that is ready: its id, whose, its rooms, and what it begins with.
+    Ready(&'a str, &'a Profile, &'a [std::sync::Arc<Room>], Begun),
     /// A connection whose credentials end soon.
     Expiring(Timestamp),
     /// A connection that ends, and why.
     Closing(&'a str),
     /// A page of a room's messages.
     History(&'a RoomId, &'a History),
-    /// What was missed: events, next `seq` per room, rooms whose log cannot tell.
-    Sync(&'a [Event], &'a [(RoomId, u64)], &'a [RoomId]),
+    /// What was missed: events, next `seq` per room, rooms whose log cannot tell, and which log.
+    Sync(&'a [Event], &'a [(RoomId, u64)], &'a [RoomId], LogEpoch),
     /// A refusal of an event with this name and data.
     Error(&'a Failure, &'a str, Option<&'a str>),
     /// Nothing but success.
     Done,
+}
+
+/// What a connection begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// Whether it goes on where another ended.
+    pub recovered: bool,
+    /// The life of the log that its numbers belong to.
+    pub epoch: LogEpoch,
 }
 
 /// A subject together with what surrounds it.
@@ -143,7 +153,7 @@ impl<'a> Scope<'a> {
                     on(&self.with(Subject::Room(room)));
                 }
             }
-            (List::SyncEvents, Subject::Sync(events, _, _)) => {
+            (List::SyncEvents, Subject::Sync(events, ..)) => {
                 let spelled = events.iter().filter(|e| self.vocabulary.spells(e.fact.name()));
                 spelled.for_each(|e| on(&self.with(Subject::Event(e))));
             }
@@ -421,12 +431,13 @@ impl<'a> Scope<'a> {
         match (field, self.subject) {
             (Field::Now, _) => time_text::json(self.at, out),
             (Field::SessionId, Subject::Ready(sid, ..)) => string(sid, out),
-            (Field::SessionRecovered, Subject::Ready(.., recovered)) => boolean(recovered, out),
+            (Field::SessionRecovered, Subject::Ready(.., begun)) => boolean(begun.recovered, out),
+            (Field::SessionEpoch, Subject::Ready(.., begun)) => epoch(begun.epoch, out),
             (Field::SessionExpiresAt, Subject::Expiring(at)) => time_text::json(at, out),
             (Field::SessionReason, Subject::Closing(reason)) => string(reason, out),
             (Field::HistoryHasMore, Subject::History(_, h)) => boolean(h.has_older, out),
             (Field::HistorySeq, Subject::History(_, h)) => number(h.head_seq, out),
-            (Field::SyncNext, Subject::Sync(_, next, _)) => {
+            (Field::SyncNext, Subject::Sync(_, next, ..)) => {
                 out.push(b'{');
                 for (i, (room, seq)) in next.iter().enumerate() {
                     if i > 0 {
@@ -438,9 +449,10 @@ impl<'a> Scope<'a> {
                 }
                 out.push(b'}');
             }
-            (Field::SyncGaps, Subject::Sync(_, _, gaps)) => {
+            (Field::SyncGaps, Subject::Sync(_, _, gaps, _)) => {
                 strings(gaps.iter().map(RoomId::as_str), out);
             }
+            (Field::SyncEpoch, Subject::Sync(.., log)) => epoch(log, out),
             (Field::ErrorText, Subject::Error(e, _, _)) => string(&e.text, out),
             (Field::ErrorCode, Subject::Error(e, _, _)) => string(e.code, out),
             (Field::ErrorStatus, Subject::Error(e, _, _)) => number(u64::from(e.status), out),
@@ -482,6 +494,10 @@ fn verbatim(json: &str, out: &mut Vec<u8>) {
         Ok(raw) => out.extend_from_slice(raw.get().as_bytes()),
         Err(_) => string(json, out),
     }
+}
+
+fn epoch(epoch: LogEpoch, out: &mut Vec<u8>) {
+    string(&epoch.to_string(), out);
 }
 
 fn strings<'a>(texts: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {

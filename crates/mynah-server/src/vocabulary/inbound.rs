@@ -191,7 +191,10 @@ impl Reader<'_, '_> {
                 }
                 Command::QueryPresence { users, room }
             }
-            CommandKind::Sync => Command::Sync { since: self.since()? },
+            CommandKind::Sync => {
+                let (since, epoch) = (self.since(), self.text_if_given("epoch"));
+                Command::Sync { since: since?, epoch }
+            }
             CommandKind::Authenticate => {
                 let (token, user) = (self.text("token"), self.text_if_given("user"));
                 Command::Authenticate { token: token?, user }

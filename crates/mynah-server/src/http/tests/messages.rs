@@ -149,11 +149,14 @@ async fn reading_and_typing_are_passed_on() {
 async fn catching_up_gives_events_with_their_envelope() {
     let (door, ada_id, ada, room) = started().await;
     let start = door.get(&ada, "/v1/sync").await.expect(200);
-    assert_eq!(start, json!({"events": [], "next": "2", "gap": false, "more": false}));
+    assert_eq!(
+        start,
+        json!({"events": [], "next": "2-0000000000000000", "gap": false, "more": false})
+    );
     let line = format!("POST /v1/rooms/{room}/messages");
     let sent = door.call(&ada, &line, json!({"content": "x"})).await.expect(201);
     let page = door.get(&ada, "/v1/sync?since=2").await.expect(200);
-    assert_eq!(page["next"], "3");
+    assert_eq!(page["next"], "3-0000000000000000");
     assert_eq!(
         page["events"][0],
         json!({"id": format!("evt_{room}_3"), "type": "message.created", "version": 1,
@@ -173,9 +176,9 @@ async fn catching_up_gives_a_thousand_events_at_most() {
     }
     let page = door.get(&ada, "/v1/sync?since=2&limit=5000").await.expect(200);
     assert_eq!(page["events"].as_array().unwrap().len(), 1_000);
-    assert_eq!((&page["next"], &page["more"]), (&json!("1002"), &json!(true)));
+    assert_eq!((&page["next"], &page["more"]), (&json!("1002-0000000000000000"), &json!(true)));
     let rest = door.get(&ada, "/v1/sync?since=1002&limit=5000").await.expect(200);
-    assert_eq!((&rest["next"], &rest["more"]), (&json!("1003"), &json!(false)));
+    assert_eq!((&rest["next"], &rest["more"]), (&json!("1003-0000000000000000"), &json!(false)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,6 +206,6 @@ async fn a_waiting_catch_up_ends_when_the_process_drains() {
         tokio::task::yield_now().await;
         door.house.health.drain();
     });
-    assert_eq!(ended.expect(200)["next"], "2");
+    assert_eq!(ended.expect(200)["next"], "2-0000000000000000");
     assert!(started.elapsed().as_secs() < 1);
 }

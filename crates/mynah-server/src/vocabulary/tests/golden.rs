@@ -1,9 +1,10 @@
+use mynah_domain::recovery::LogEpoch;
 use mynah_domain::{MessageId, TenantId, UserId};
 use serde_json::json;
 
 use super::*;
 use crate::vocabulary::command::CommandKind;
-use crate::vocabulary::field::Thread;
+use crate::vocabulary::field::{Begun, Thread};
 
 /// Every fact of a vocabulary, in the order of the sample.
 fn spoken(vocabulary: &Vocabulary) -> Value {
@@ -21,7 +22,15 @@ fn spoken(vocabulary: &Vocabulary) -> Value {
         ("presence", Subject::Presence(&presences[0])),
         ("presence", Subject::Presence(&presences[1])),
         ("receipt.read", Subject::Read(&cursor)),
-        ("connection.ready", Subject::Ready("sid", &profile, &rooms, false)),
+        (
+            "connection.ready",
+            Subject::Ready(
+                "sid",
+                &profile,
+                &rooms,
+                Begun { recovered: false, epoch: LogEpoch(0xa1) },
+            ),
+        ),
         ("room.opened", Subject::Room(&one)),
         ("room.history", Subject::History(&room, &history)),
         ("room.resync", Subject::Room(&one)),
@@ -56,7 +65,7 @@ fn answers(vocabulary: &Vocabulary) -> Value {
             }
             CommandKind::MarkRead => Subject::Read(&cursor),
             CommandKind::QueryPresence => Subject::Presences(&presences),
-            CommandKind::Sync => Subject::Sync(&events[6..9], next, &gaps),
+            CommandKind::Sync => Subject::Sync(&events[6..9], next, &gaps, LogEpoch(0xa1)),
             CommandKind::Typing | CommandKind::Ping => Subject::Done,
             CommandKind::Authenticate => Subject::Expiring(mynah_domain::Timestamp(9)),
         };

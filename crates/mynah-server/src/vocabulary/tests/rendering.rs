@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use mynah_domain::event::{Event, Fact};
 use mynah_domain::message::Message;
+use mynah_domain::recovery::LogEpoch;
 use mynah_domain::room::{Profile, RoomKind};
 use proptest::prelude::*;
 use serde_json::json;
@@ -127,7 +128,7 @@ fn what_was_missed_is_spelled_as_it_would_have_been() {
          [out.\"room.removed\"]\nevent = \"out\"\nargs = []\n",
     );
     let events = sample::events();
-    let said = ack(&own, "sync", Subject::Sync(&events, &[], &[]));
+    let said = ack(&own, "sync", Subject::Sync(&events, &[], &[], LogEpoch::default()));
     assert_eq!(said, json!([["gone", "room-1"], ["out", null]]), "nothing without a spelling");
 }
 
