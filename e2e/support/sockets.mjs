@@ -5,15 +5,20 @@ import { DEADLINE_MS, Recorder, within } from "./wait.mjs";
 export class Client {
   /**
    * `dialect: 'native'` or none (the room vocabulary of the root namespace);
-   * `since` = `{roomId: seq}`; anything else goes to socket.io-client as it is.
+   * `since` = `{roomId: seq}`, `epoch` = in which log; anything else goes to socket.io-client as it is.
    */
-  constructor(base, { token, dialect, since, nsp = "/", transports = ["websocket"], ...options }) {
-    const auth = { token, ...(dialect ? { dialect } : {}), ...(since ? { since } : {}) };
+  constructor(base, { token, dialect, since, epoch, nsp = "/", ...options }) {
+    const auth = {
+      token,
+      ...(dialect ? { dialect } : {}),
+      ...(since ? { since } : {}),
+      ...(epoch ? { epoch } : {}),
+    };
     this.events = new Recorder(`${dialect ?? "room"} client`);
     this.states = new Recorder(`${dialect ?? "room"} client's connection`);
     this.socket = this.dial(base + nsp, {
       auth,
-      transports,
+      transports: ["websocket"],
       forceNew: true,
       reconnectionDelay: 20,
       reconnectionDelayMax: 200,

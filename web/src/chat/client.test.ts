@@ -120,7 +120,22 @@ describe("reconnecting", () => {
       token: "token",
       dialect: "native",
       since: { r1: 1 },
+      epoch: "a1",
     });
+  });
+
+  it("starts over from a head that lies back when the server's log is another one", async () => {
+    await chat.link.connect();
+    for (let seq = 1; seq <= 10; seq += 1)
+      await chat.link.receive("message.created", createdEvent(seq));
+    await chat.link.lose();
+    chat.rows[0] = row({ lastSeq: 7, lastNumber: 7, lastMessage: message(7) });
+    await chat.link.connect({ r1: 7 }, "b2");
+    await chat.link.receive("room.resync", { roomId: "r1", seq: 7 });
+    expect(chat.state().rooms.r1?.head).toBe(7);
+    await chat.link.receive("message.created", createdEvent(8));
+    expect(chat.state().rooms.r1?.head).toBe(8);
+    expect(await chat.link.events?.auth()).toMatchObject({ epoch: "b2" });
   });
 
   it("reloads what is shown when too much was missed", async () => {
@@ -153,7 +168,7 @@ describe("reconnecting", () => {
     await chat.client.reloadRooms();
     await settle();
     const [sync] = chat.link.of("sync");
-    expect(sync?.payload).toEqual({ since: { r1: 0 } });
+    expect(sync?.payload).toEqual({ since: { r1: 0 }, epoch: "a1" });
     await sync?.answer({ events: [createdEvent(1), createdEvent(2)], next: { r1: 2 }, gap: [] });
     expect(chat.state().rooms.r1).toMatchObject({ head: 2, unread: 2 });
   });
@@ -182,7 +197,7 @@ describe("a gap in a room", () => {
 
   it("is closed by asking for what is missing", async () => {
     const [sync] = chat.link.of("sync");
-    expect(sync?.payload).toEqual({ since: { r1: 1 } });
+    expect(sync?.payload).toEqual({ since: { r1: 1 }, epoch: "a1" });
     await sync?.answer({ events: [createdEvent(2)], next: { r1: 3 }, gap: [] });
     expect(chat.state().rooms.r1).toMatchObject({ head: 3, held: [], unread: 3 });
   });

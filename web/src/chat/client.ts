@@ -56,6 +56,7 @@ export class ChatClient {
         token: await parts.session.token(),
         dialect: "native",
         since: this.#since(),
+        epoch: this.#inbound.epoch,
       }),
       event: (name, payload) => this.#inbound.receive(name, payload),
       down: () => this.#setConnection("offline"),

@@ -30,6 +30,8 @@ export interface InboundParts {
 export class Inbound {
   readonly #parts: InboundParts;
   readonly #syncing = new Set<string>();
+  /** The log that the heads of the rooms belong to. */
+  epoch: string | undefined;
 
   constructor(parts: InboundParts) {
     this.#parts = parts;
@@ -80,6 +82,9 @@ export class Inbound {
   }
 
   #ready(ready: Ready): void {
+    if (this.epoch !== undefined && this.epoch !== ready.epoch)
+      this.#parts.store.dispatch({ type: "another-log" });
+    this.epoch = ready.epoch;
     const { rooms } = this.#parts.store.get();
     const listed = new Set(ready.rooms.map((room) => room.id));
     const changed =
@@ -154,7 +159,8 @@ export class Inbound {
   async #sync(roomId: string, head: number): Promise<SyncAck | null> {
     const { link, store } = this.#parts;
     try {
-      const answer = (await link.ask("sync", { since: { [roomId]: head } }, SYNC_MS)) as SyncAck;
+      const asked = { since: { [roomId]: head }, epoch: this.epoch };
+      const answer = (await link.ask("sync", asked, SYNC_MS)) as SyncAck;
       if (!answer.success) return null;
       for (const envelope of answer.events) store.dispatch({ type: "event", envelope });
       const seq = answer.next[roomId];

@@ -29,6 +29,8 @@ export function reduce(state: ChatState, action: Action): ChatState {
       return admitted(state, action.roomId, (room) => catchUp(room, action.seq));
     case "resync":
       return resync(state, action.roomId, action.seq);
+    case "another-log":
+      return anotherLog(state);
     case "history-loading":
       return historyStatus(state, action.roomId, "loading");
     case "history-failed":
@@ -132,6 +134,15 @@ function resync(state: ChatState, roomId: string, seq: number): ChatState {
     ...withRoom(state, { ...room, head, held, ahead: [] }),
     timelines: { ...state.timelines, [roomId]: emptyTimeline },
   };
+}
+
+/** The server's log was taken back: no place in it that was known means anything; a resync of each room follows. */
+function anotherLog(state: ChatState): ChatState {
+  const rooms = Object.entries(state.rooms).map(([id, room]) => [
+    id,
+    { ...room, head: 0, ahead: [], held: [], lastReadSeq: 0, lastReadNumber: 0 },
+  ]);
+  return { ...state, rooms: Object.fromEntries(rooms) };
 }
 
 function historyStatus(state: ChatState, roomId: string, status: "loading" | "failed"): ChatState {

@@ -109,6 +109,7 @@ export type Action =
   | { type: "event"; envelope: Envelope }
   | { type: "caught-up"; roomId: string; seq: number }
   | { type: "resync"; roomId: string; seq: number }
+  | { type: "another-log" }
   | { type: "history-loading"; roomId: string }
   | { type: "history-failed"; roomId: string }
   | { type: "history"; roomId: string; items: readonly Message[]; hasMore: boolean }

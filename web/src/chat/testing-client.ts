@@ -56,10 +56,10 @@ export class FakeLink implements Link {
     return this.asked.filter((asked) => asked.name === name);
   }
 
-  async connect(heads: Record<string, number> = { r1: 0 }): Promise<void> {
+  async connect(heads: Record<string, number> = { r1: 0 }, epoch = "a1"): Promise<void> {
     this.up = true;
     const rooms = Object.entries(heads).map(([id, seq]) => ({ id, seq }));
-    await this.receive("connection.ready", { userId: ada.id, user: ada, rooms });
+    await this.receive("connection.ready", { userId: ada.id, user: ada, rooms, epoch });
   }
 
   async lose(): Promise<void> {

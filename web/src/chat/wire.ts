@@ -118,6 +118,8 @@ export interface Ready {
   readonly userId: string;
   readonly user: Person;
   readonly rooms: readonly { readonly id: string; readonly seq: number }[];
+  /** Which log every `seq` belongs to; another one after a restored backup. */
+  readonly epoch?: string;
 }
 
 /** Body of every acknowledgement: `{"success":true,…}` or `{"success":false,"error":"…","code":"…"}`. */
