@@ -9,8 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::cluster::membership::Usurped;
 use crate::config::{Config, Stage};
-use crate::wiring::build;
+use crate::wiring::{Clustered, build};
 use crate::{drain, listener, secrets};
 
 /// How long requests that are being answered may take after the last connection is gone.
@@ -42,7 +43,8 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let public = listen(&config.server.host, config.server.port, "server.port (PORT)").await?;
     let admin = listen(&config.admin.host, config.admin.port, "admin.port").await?;
     let pusher = PusherListeners::open(&config).await?;
-    let built = build(&config, &data_dir)?;
+    config.server.port = public.local_addr()?.port();
+    let mut built = build(&config, &data_dir).await?;
     built.begin().await?;
     announce(&config, &public)?;
     let (stop, stopped) = watch::channel(false);
@@ -58,7 +60,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
             serving.spawn(listener::serve(listener, router, most, stopped.clone()));
         }
     }
-    wait_for_signal().await?;
+    let usurped = wait_for_end(built.cluster.as_mut()).await?;
     tracing::info!("stopping: no new connections, asking the open ones to leave");
     built.house.health.drain();
     tokio::select! {
@@ -77,9 +79,12 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if let Some(webhooks) = &built.webhooks {
         webhooks.stop().await;
     }
+    if let Some(cluster) = &built.cluster {
+        cluster.leave().await;
+    }
     built.stores.close().await;
     tracing::info!("stopped");
-    Ok(())
+    usurped.map_or(Ok(()), |usurped| Err(usurped.into()))
 }
 
 /// The listeners that only Pusher's clients, back ends and operators use.
@@ -135,6 +140,23 @@ fn announce(config: &Config, listener: &TcpListener) -> anyhow::Result<()> {
         config.server.data_dir.display()
     );
     Ok(())
+}
+
+/// Waits for the signal to stop, or until another process takes this node's place.
+async fn wait_for_end(cluster: Option<&mut Clustered>) -> anyhow::Result<Option<Usurped>> {
+    let usurped = async {
+        match cluster {
+            Some(cluster) => cluster.usurped().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = wait_for_signal() => signal.map(|()| None),
+        usurped = usurped => {
+            tracing::error!(%usurped, "stopping");
+            Ok(Some(usurped))
+        }
+    }
 }
 
 async fn wait_for_signal() -> anyhow::Result<()> {

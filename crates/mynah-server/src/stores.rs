@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::config::StoreConfig;
 use mynah_domain::ports::{
     AccountStore, AppStore, CommitListener, FeedStore, JournalStore, MessageStore, NodeStore,
     OpenRoomStore, OutboxStore, RoomStore,
@@ -39,11 +40,26 @@ enum Engine {
 }
 
 impl Stores {
+    /// Opens the store that a configuration names.
+    ///
+    /// # Errors
+    /// What is wrong with the address, the folder or the database, and what to do.
+    pub async fn open(
+        config: &StoreConfig,
+        data_dir: &Path,
+        listener: Arc<dyn CommitListener>,
+    ) -> anyhow::Result<Self> {
+        if config.url.is_empty() {
+            return Self::sqlite(data_dir, listener);
+        }
+        anyhow::bail!("PostgreSQL is not there yet")
+    }
+
     /// Opens the SQLite database in a folder.
     ///
     /// # Errors
     /// What is wrong with the folder or the database, and what to do.
-    pub fn sqlite(data_dir: &Path, listener: Arc<dyn CommitListener>) -> anyhow::Result<Self> {
+    fn sqlite(data_dir: &Path, listener: Arc<dyn CommitListener>) -> anyhow::Result<Self> {
         let store = SqliteStore::open(data_dir, &SqliteOptions::default(), listener)?;
         Ok(Self::of(&store, Engine::Sqlite(Arc::clone(&store))))
     }

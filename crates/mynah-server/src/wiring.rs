@@ -1,5 +1,6 @@
 //! Building the house: the only place where adapters and ports meet.
 
+mod cluster;
 mod doors;
 mod gauges;
 mod pusher;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::admin_ui::WithAdmin;
 use crate::apps::{Apps, SealedApps};
+use crate::cluster::interests::Interests;
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -38,6 +40,8 @@ use crate::stores::Stores;
 use crate::system::{CombIds, SystemClock};
 use crate::vocabulary::Vocabularies;
 
+pub use cluster::Clustered;
+use cluster::Newcomer;
 use doors::ChatDoor;
 
 /// Everything that runs.
@@ -58,6 +62,8 @@ pub struct Built {
     pub hub: Hub,
     /// The store, for the end.
     pub stores: Stores,
+    /// The other nodes, if there may be any.
+    pub cluster: Option<Clustered>,
     head: watch::Sender<u64>,
 }
 
@@ -77,13 +83,13 @@ impl Built {
     }
 }
 
-fn hub(config: &Config) -> Hub {
+fn hub(config: &Config, interests: Option<Interests>) -> Hub {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let interval = Duration::from_millis(config.socketio.ping_interval_ms);
     let timeout = Duration::from_millis(config.socketio.ping_timeout_ms);
     let mut rules = engine_rules(interval, timeout);
     rules.push(pusher_rules(config.pusher.activity_timeout_s));
-    Hub::new(HubConfig {
+    let config = HubConfig {
         shards: u16::try_from(cores).unwrap_or(u16::MAX),
         limits: Limits {
             queue_bytes_max: config.limits.queue_bytes_max,
@@ -94,7 +100,11 @@ fn hub(config: &Config) -> Hub {
         dialects: rules,
         compact: config.socketio.per_message_deflate.then_some(compact),
         ..HubConfig::default()
-    })
+    };
+    match interests {
+        Some(interests) => Hub::watched(config, Arc::new(interests)),
+        None => Hub::new(config),
+    }
 }
 
 /// Compiles the vocabularies that a configuration names.
@@ -192,15 +202,16 @@ fn hearing(
 ///
 /// # Errors
 /// A sentence that names the setting, file or resource that is wrong.
-pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
+pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(CombIds);
-    let hub = hub(config);
+    let newcomer = cluster::newcomer(config)?;
+    let hub = hub(config, newcomer.as_ref().map(|newcomer| newcomer.interests.clone()));
     let dialects = dialects(config)?;
     let deadlines = Deadlines::start();
     let (queue, commits) = commit_queue();
     let listener: Arc<dyn CommitListener> = queue;
-    let stores = Stores::sqlite(data_dir, listener)?;
+    let stores = Stores::open(&config.store, data_dir, listener).await?;
     let chat = chat(config, &stores, &clock, &ids);
     let hasher = hasher(config)?;
     let accounts = accounts(config, &hasher, &stores, &clock, &ids);
@@ -208,25 +219,36 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let Hearing { channels, threads, live, dispatcher } = heard;
     let (head_sender, head) = (dispatcher.head.clone(), dispatcher.head.subscribe());
     let dispatched = Arc::clone(&dispatcher.dispatched);
-    tokio::spawn(dispatcher.run(commits));
     let metrics = Arc::new(Metrics::new());
     gauges::watch_hub(&metrics, &hub);
     gauges::watch_store(&metrics, &stores);
     gauges::watch_live(&metrics, &live);
     let traffic = gauges::watched_traffic(&metrics);
     let identity = Arc::new(identity(config, &accounts, &clock));
+    let voice = newcomer.as_ref().map(|newcomer| newcomer.voice.clone());
     let house = House {
         apps: apps(config, &stores, &clock)?,
         chat,
         identity: Arc::clone(&identity),
         accounts,
         live,
-        sockets: Sockets::new(hub.clone(), Arc::clone(&dialects), identity, None),
+        sockets: Sockets::new(hub.clone(), Arc::clone(&dialects), identity, voice),
         metrics,
         limits: Arc::new(rates(config)),
         health: Arc::new(Health::new(Arc::clone(&stores.journal))),
         head,
         epoch: Arc::default(),
+    };
+    let forwarder = newcomer.as_ref().map(Newcomer::forwarder);
+    let cluster = match newcomer {
+        Some(newcomer) => {
+            let heard = (dispatcher, commits);
+            Some(newcomer.begin(config, (&stores, &house), (&clock, &ids), heard).await?)
+        }
+        None => {
+            tokio::spawn(dispatcher.run(commits));
+            None
+        }
     };
     let webhooks = pusher::webhooks(config, &stores, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
@@ -250,13 +272,13 @@ pub fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let sockets = doors::chat_sockets(config, &house, door);
     let sockets = WithAdmin::new(sockets, admin_ui);
     let (hubs, askers) = ((&hub, &deadlines), (&house, &trusted[..]));
-    let public = doors::socket_router(config, sockets, hubs, askers, traffic)
+    let public = doors::socket_router(config, sockets, hubs, askers, (traffic, forwarder))
         .merge(pusher.public)
         .merge(doors::public_http(config, &house, trusted, realtime.clone()));
     let operators = http::operators_router(realtime);
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
     let (head, pusher, pusher_metrics) = (head_sender, pusher.own, pusher.metrics);
-    Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, stores, head })
+    Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, stores, cluster, head })
 }
 
 fn chat(config: &Config, stores: &Stores, clock: &Arc<dyn Clock>, ids: &Arc<dyn IdSource>) -> Chat {
@@ -323,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn the_stores_numbers_are_scraped() {
         let folder = tempfile::tempdir().unwrap();
-        let built = build(&Config::default(), folder.path()).unwrap();
+        let built = build(&Config::default(), folder.path()).await.unwrap();
         let text = built.house.metrics.text().unwrap();
         for line in [
             "\nmynah_sessions 0\n",

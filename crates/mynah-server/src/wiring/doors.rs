@@ -13,6 +13,7 @@ use mynah_hub::Hub;
 
 use crate::admin_ui::{AdminUi, AdminUiOptions, AdminUiPorts, Credentials, WithAdmin};
 use crate::chat_socket::{self, ChatSockets, Places, Present};
+use crate::cluster::forward::Forwarder;
 use crate::config::Config;
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -147,7 +148,7 @@ pub(super) fn socket_router(
     sockets: WithAdmin<ChatSockets>,
     (hub, deadlines): (&Hub, &Deadlines),
     (house, trusted): (&House, &[Network]),
-    traffic: Traffic,
+    (traffic, forwarder): (Traffic, Option<Forwarder>),
 ) -> Router {
     let settings = &config.socketio;
     let options = EngineOptions {
@@ -164,7 +165,7 @@ pub(super) fn socket_router(
         origins: origins(config),
         admission: admission(house, trusted.to_vec()),
         traffic,
-        forwarder: None,
+        forwarder,
     };
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     let layer =

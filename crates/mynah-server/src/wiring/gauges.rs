@@ -2,6 +2,11 @@
 
 use mynah_hub::{Hub, HubStats};
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::cluster::node::NodeStats;
+use crate::cluster::voice::Voice;
 use crate::engine_io::Traffic;
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
@@ -137,6 +142,50 @@ pub(super) fn watch_channels(metrics: &Metrics, channels: Channels) {
             counter("pusher_bytes_received", "Their bytes", sum(|t| t.bytes_in)),
             counter("pusher_messages_sent", "Pusher messages sent", sum(|t| t.messages_out)),
             counter("pusher_bytes_sent", "Their bytes", sum(|t| t.bytes_out)),
+        ]
+    });
+}
+
+/// The broker and what is heard of other nodes.
+pub(super) fn watch_cluster(metrics: &Metrics, voice: &Voice, stats: &Arc<NodeStats>) {
+    let (voice, stats) = (voice.clone(), Arc::clone(stats));
+    metrics.add_source(move || {
+        let broker = voice.broker().stats();
+        let follower = *stats.follower.lock();
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        vec![
+            gauge("broker_up", "Whether the broker is connected", u64::from(broker.is_up)),
+            counter("broker_connects", "Connections made to the broker", broker.connects),
+            counter("broker_published", "Messages sent to other nodes", broker.published),
+            counter("broker_published_bytes", "Their bytes", broker.published_bytes),
+            counter("broker_unsent", "Messages dropped before they were sent", broker.unsent),
+            counter("broker_writes", "Writes to the broker", broker.writes),
+            counter("broker_received", "Messages heard from the broker", broker.received),
+            counter("broker_received_bytes", "Their bytes", broker.received_bytes),
+            counter("broker_missed", "Messages dropped for want of room", broker.missed),
+            gauge("broker_channels", "Channels heard", broker.channels),
+            counter("broker_garbage", "Messages that could not be read", read(&stats.garbage)),
+            counter("cluster_stale", "Words of nodes without a lease", read(&stats.stale)),
+            counter(
+                "cluster_dropped_words",
+                "Typing and the like dropped when too much waited",
+                read(&stats.dropped_words),
+            ),
+            counter("cluster_unsaid", "Words not said for want of a lease", voice.unsaid()),
+            gauge(
+                "cluster_nodes",
+                "Nodes that are heard, this one included",
+                read(&stats.peers) + 1,
+            ),
+            gauge("cluster_streams", "Streams followed", follower.streams),
+            counter("cluster_gaps", "Gaps found in what other nodes told", follower.gaps),
+            counter("cluster_healed_events", "Events that the store had to tell", follower.healed),
+            counter("cluster_doubles", "Events heard twice", follower.doubles),
+            counter(
+                "cluster_resyncs",
+                "Streams whose listeners had to connect again",
+                follower.resyncs,
+            ),
         ]
     });
 }
