@@ -17,6 +17,7 @@ mod follower;
 mod frontier;
 mod peers;
 mod people;
+mod proof;
 mod varint;
 
 pub use beat::{Beat, BeatError, fingerprint};

@@ -2,8 +2,28 @@
 
 use std::collections::VecDeque;
 
-use super::{Beat, Frontier};
-use crate::Topic;
+use super::proof::{NEVER, Proof};
+use super::{Beat, Frontier, fingerprint};
+use crate::{TimerWheel, Topic};
+
+mod asking;
+mod comparing;
+mod delivering;
+mod stream;
+mod telling;
+
+#[cfg(test)]
+mod tests;
+
+use comparing::Comparisons;
+use stream::{Ask, Comparing, Phase, Settled, Streams};
+use telling::Telling;
+
+/// Who waits for a stream goes on after this time, come what may.
+const SETTLE_MS: u64 = 2_000;
+/// A stream whose question is under way is not forgotten before the answer; it is looked at so often.
+const RELUCTANT_MS: u64 = 1_000;
+const BACKOFF_MAX_MS: u64 = 5_000;
 
 /// Place of an event in a stream, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +40,8 @@ pub struct Item<E> {
     pub event: E,
 }
 
-/// Times and bounds of a [`Follower`].
+/// Times and bounds of a [`Follower`]. What one node stores into more streams than eight parts of a beat hold,
+/// within two beats or while the broker is down, is found by comparing all heads.
 #[derive(Debug, Clone)]
 pub struct FollowerConfig {
     /// How long an event waits for those before it that were not heard yet, before the store is read.
@@ -33,8 +54,7 @@ pub struct FollowerConfig {
     pub poll_ms: u64,
     /// The first wait after the store failed; it doubles up to 5 s.
     pub retry_ms: u64,
-    /// Streams followed; at the bound those without subscribers go, then a new one's subscribers are told to
-    /// resync.
+    /// Streams followed, those without subscribers included; the subscribers of one more are told to resync.
     pub streams_max: usize,
     /// Events waiting in one stream; beyond, they are read from the store later.
     pub waiting_max: usize,
@@ -119,77 +139,153 @@ pub struct FollowerStats {
     pub unknown: u64,
 }
 
-/// Follows streams; see the crate's page on clusters. Feed it what happens, then take actions until
+/// Follows streams: subscribes to them with the broker, brings what is heard into order, reads from the store
+/// what was not heard, and delivers each event once. Feed it what happens, then take actions until
 /// [`Follower::next_action`] gives none.
+///
+/// An event whose `seq` is the next is delivered at once. One further on waits for those between, for
+/// [`FollowerConfig::gap_wait_ms`], then they are read. What gives no sign of itself is found by beats, which
+/// name the heads of all streams that were stored into; and after anything was lost, all heads are compared
+/// with the store's.
 pub struct Follower<E> {
     config: FollowerConfig,
-    actions: VecDeque<Action<E>>,
-    frontier: Frontier,
+    streams: Streams<E>,
+    steps: VecDeque<Step<E>>,
+    subscribing: Vec<u32>,
+    unsubscribing: Vec<Topic>,
+    heads: VecDeque<u32>,
+    heads_out: u8,
+    heads_backoff_ms: u64,
+    heads_retry_at: Option<u64>,
+    reads: VecDeque<u32>,
+    reads_out: usize,
+    waiting: usize,
+    wheel: TimerWheel<(u32, Timer)>,
+    due: Vec<(u32, Timer)>,
+    proof: Proof,
+    comparisons: Comparisons,
+    telling: Telling,
+    is_up: bool,
+    poll_at: u64,
     stats: FollowerStats,
+}
+
+/// What comes out, in order, with what is proven in between.
+enum Step<E> {
+    Act(Action<E>),
+    Deliver { item: Item<E>, in_order: bool, floor: Option<u64> },
+    See { origin: u16, pos: u64 },
+    Clear { origin: u16, floor: u64 },
+    Seeing,
+    Compared(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    Read,
+    Life,
 }
 
 impl<E> Follower<E> {
     /// Follows nothing; the broker counts as down until [`Follower::broker_up`].
     pub fn new(config: FollowerConfig, now: u64) -> Self {
-        let _: u64 = now;
+        let mut proof = Proof::default();
+        proof.freeze(NEVER);
         Self {
-            config,
-            actions: VecDeque::new(),
-            frontier: Frontier::default(),
+            streams: Streams::new(),
+            steps: VecDeque::new(),
+            subscribing: Vec::new(),
+            unsubscribing: Vec::new(),
+            heads: VecDeque::new(),
+            heads_out: 0,
+            heads_backoff_ms: 0,
+            heads_retry_at: None,
+            reads: VecDeque::new(),
+            reads_out: 0,
+            waiting: 0,
+            wheel: TimerWheel::new(now),
+            due: Vec::new(),
+            proof,
+            comparisons: Comparisons::default(),
+            telling: Telling::new(config.beat_streams_max),
+            is_up: false,
+            poll_at: now + config.poll_ms,
             stats: FollowerStats::default(),
+            config,
         }
     }
 
     /// Everything up to `base` counts as delivered, whoever stored it: told before any stream is wanted, of a
     /// place below which the store takes no more events.
     pub fn start(&mut self, base: u64) {
-        self.frontier.raise_base(base);
+        self.proof.start(base);
     }
 
     /// A stream has its first local subscriber. [`Action::Settled`] follows.
     pub fn want(&mut self, now: u64, stream: &Topic) {
-        let _: u64 = now;
-        self.actions.push_back(Action::Settled(stream.clone()));
+        let index = if let Some(index) = self.streams.find(stream) {
+            index
+        } else if self.streams.len() >= self.config.streams_max {
+            self.stats.resyncs += 1;
+            self.steps.push_back(Step::Act(Action::Resync(stream.clone())));
+            self.steps.push_back(Step::Act(Action::Settled(stream.clone())));
+            return;
+        } else {
+            let index = self.streams.insert(stream, self.comparisons.newest());
+            self.subscribing.push(index);
+            index
+        };
+        let Some(known) = self.streams.get_mut(index) else { return };
+        known.is_wanted = true;
+        if let Some(timer) = known.life_timer.take() {
+            self.wheel.cancel(timer);
+        }
+        if known.settled == Settled::No {
+            known.life_timer = Some(self.wheel.insert(now + SETTLE_MS, (index, Timer::Life)));
+        } else {
+            self.steps.push_back(Step::Act(Action::Settled(stream.clone())));
+        }
     }
 
     /// The last subscriber of a stream went.
     pub fn unwant(&mut self, now: u64, stream: &Topic) {
-        let _: (u64, &Topic) = (now, stream);
+        let linger_ms = self.config.linger_ms;
+        let Some(index) = self.streams.find(stream) else { return };
+        let Some(stream) = self.streams.get_mut(index).filter(|stream| stream.is_wanted) else {
+            return;
+        };
+        stream.is_wanted = false;
+        if let Some(timer) = stream.life_timer.take() {
+            self.wheel.cancel(timer);
+        }
+        stream.life_timer = Some(self.wheel.insert(now + linger_ms, (index, Timer::Life)));
     }
 
-    /// The broker's answer to [`Action::Subscribe`].
+    /// The broker's answer to [`Action::Subscribe`]. Without its confirmation the streams are read as they
+    /// are, and again when the broker is up, which follows.
     pub fn subscribed(&mut self, now: u64, streams: &[Topic], confirmed: bool) {
-        let _: (u64, &[Topic], bool) = (now, streams, confirmed);
-    }
-
-    /// The store's answer to [`Action::ReadHeads`], as it was when asked or later.
-    pub fn heads(&mut self, now: u64, heads: Vec<(Topic, u64)>) {
-        let _: u64 = now;
-        drop(heads);
-    }
-
-    /// The store did not answer [`Action::ReadHeads`].
-    pub fn heads_failed(&mut self, now: u64, streams: &[Topic]) {
-        let _: (u64, &[Topic]) = (now, streams);
-    }
-
-    /// The store's answer to [`Action::ReadEvents`], ascending; `head` is the stream's newest `seq`, `gap`
-    /// says that what is missing is not kept any more.
-    #[expect(clippy::too_many_arguments, reason = "an answer of the store, item by item")]
-    pub fn events(&mut self, now: u64, stream: &Topic, events: Vec<Item<E>>, head: u64, gap: bool) {
-        let _: (u64, &Topic, u64, bool) = (now, stream, head, gap);
-        drop(events);
-    }
-
-    /// The store did not answer [`Action::ReadEvents`].
-    pub fn events_failed(&mut self, now: u64, stream: &Topic) {
-        let _: (u64, &Topic) = (now, stream);
+        // Not confirmed means that there is no connection: until all heads are compared, which is when there
+        // is one, no place of others rises, and nothing is heard that could prove too much.
+        let _: (u64, bool) = (now, confirmed);
+        for name in streams {
+            let Some(index) = self.streams.find(name) else { continue };
+            let Some(stream) = self.streams.get_mut(index) else { continue };
+            if stream.phase == Phase::Subscribing {
+                stream.phase = Phase::Asking;
+                self.ask_head(index);
+            }
+        }
     }
 
     /// This node stored an event. To be told in the order of commits.
     pub fn own(&mut self, now: u64, item: Item<E>) {
-        let _: u64 = now;
-        self.actions.push_back(Action::Deliver(item));
+        self.proof.is_own(item.origin);
+        self.telling.stored(fingerprint(item.stream.as_str()), item.seq, item.pos);
+        let Some(index) = self.streams.find(&item.stream) else {
+            self.deliver(item, true, None);
+            return;
+        };
+        self.take_own(now, index, item);
     }
 
     /// Another node stored an event; without `event` it must be read.
@@ -206,78 +302,102 @@ impl<E> Follower<E> {
         pos: u64,
         event: Option<E>,
     ) {
-        let _: u64 = now;
-        if let Some(event) = event {
-            let stream = stream.clone();
-            self.actions.push_back(Action::Deliver(Item { stream, seq, pos, origin: from, event }));
-        }
+        let Some(index) = self.streams.find(stream) else {
+            self.stats.unknown += 1;
+            self.see(from, pos);
+            return;
+        };
+        self.take_heard(now, index, (from, seq, pos), event);
     }
 
     /// Another node's beat.
     pub fn beat_heard(&mut self, now: u64, from: u16, beat: &Beat) {
-        let _: (u64, u16, &Beat) = (now, from, beat);
+        for &(print, seq) in &beat.heads {
+            for index in self.streams.with_fingerprint(print) {
+                self.take_head_told(now, index, from, seq);
+            }
+        }
+        if self.proof.beat(now, from, beat) {
+            self.proof.freeze_one(from, self.comparisons.newest() + 1);
+            self.compare_all();
+        }
+        if !beat.more {
+            self.see(from, beat.pos);
+        }
     }
 
     /// What to publish every [`FollowerConfig::beat_ms`]; again at once while [`Beat::more`].
     pub fn beat(&mut self, now: u64) -> Beat {
         let _: u64 = now;
-        Beat::default()
+        self.telling.beat(self.is_up)
     }
 
     /// Whether a beat must be published before the next event: publications may have been lost, and the
     /// beat lets the others know before they take later ones for all there is.
     pub fn wants_beat(&self) -> bool {
-        false
-    }
-
-    /// The broker carries again.
-    pub fn broker_up(&mut self, now: u64) {
-        let _: u64 = now;
-    }
-
-    /// The broker carries nothing.
-    pub fn broker_down(&mut self, now: u64) {
-        let _: u64 = now;
-    }
-
-    /// Something that others published was lost.
-    pub fn missed(&mut self, now: u64) {
-        let _: u64 = now;
-    }
-
-    /// Something that this node published was lost.
-    pub fn unsent(&mut self, now: u64) {
-        let _: u64 = now;
-    }
-
-    /// A node's lease is over, or another process has its slot.
-    pub fn node_gone(&mut self, now: u64, slot: u16) {
-        let _: (u64, u16) = (now, slot);
-    }
-
-    /// Time has passed.
-    pub fn tick(&mut self, now: u64) {
-        let _: u64 = now;
-    }
-
-    /// When [`Follower::tick`] should next be called.
-    pub fn next_tick(&self) -> Option<u64> {
-        None
+        self.telling.is_due
     }
 
     /// What is to be done next.
     pub fn next_action(&mut self) -> Option<Action<E>> {
-        self.actions.pop_front()
+        while let Some(step) = self.steps.pop_front() {
+            if let Some(action) = self.take_step(step) {
+                return Some(action);
+            }
+        }
+        self.next_question()
+    }
+
+    fn take_step(&mut self, step: Step<E>) -> Option<Action<E>> {
+        match step {
+            Step::Act(action) => return Some(action),
+            Step::Deliver { item, in_order, floor } => {
+                if let Some(floor) = floor {
+                    self.proof.clear(item.origin, floor);
+                }
+                if in_order {
+                    self.proof.see(item.origin, item.pos);
+                }
+                return Some(Action::Deliver(item));
+            }
+            Step::See { origin, pos } => self.proof.see(origin, pos),
+            Step::Clear { origin, floor } => self.proof.clear(origin, floor),
+            Step::Seeing => self.proof.seeing(),
+            Step::Compared(comparison) => self.proof.comparison_ended(comparison),
+        }
+        None
+    }
+
+    /// Does what gives no action, once everything before it is done.
+    fn note(&mut self, step: Step<E>) {
+        if self.steps.is_empty() {
+            self.take_step(step);
+        } else {
+            self.steps.push_back(step);
+        }
+    }
+
+    fn see(&mut self, origin: u16, pos: u64) {
+        self.proof.know(origin, pos);
+        self.note(Step::See { origin, pos });
+    }
+
+    fn deliver(&mut self, item: Item<E>, in_order: bool, floor: Option<u64>) {
+        self.proof.know(item.origin, item.pos);
+        self.steps.push_back(Step::Deliver { item, in_order, floor });
     }
 
     /// What was delivered, up to the last [`Action::Deliver`] taken.
     pub fn frontier(&self) -> &Frontier {
-        &self.frontier
+        self.proof.frontier()
     }
 
     /// What it did.
     pub fn stats(&self) -> FollowerStats {
-        let _: &FollowerConfig = &self.config;
-        self.stats
+        FollowerStats {
+            streams: self.streams.len() as u64,
+            waiting: self.waiting as u64,
+            ..self.stats
+        }
     }
 }
