@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mynah_domain::Timestamp;
-use mynah_domain::recovery::Place;
 use mynah_hub::{Dialect, Frame};
 use parking_lot::RwLock;
 
 use crate::vocabulary::field::{Scope, Subject};
 use crate::vocabulary::namespace::NamespaceRule;
-use crate::vocabulary::tail::Tail;
+use crate::vocabulary::tail::{Spot, Tail};
 use crate::vocabulary::{Vocabularies, Vocabulary};
 use crate::wire::Wire;
 
@@ -164,19 +163,19 @@ impl Dialects {
         self.spoken(dialect).map(|spoken| (spoken.wire, spoken.namespace.clone()))
     }
 
-    /// The finished frame of a fact; `None` when the dialect has no word for it. With a `place`, a client that
+    /// The finished frame of a fact; `None` when the dialect has no word for it. With a `spot`, a client that
     /// can recover learns where in the log it is.
     pub fn frame(
         &self,
         dialect: Dialect,
         fact: &str,
-        (subject, place): (Subject<'_>, Option<Place>),
+        (subject, spot): (Subject<'_>, Option<Spot<'_>>),
         at: Timestamp,
     ) -> Option<Frame> {
-        let place = if self.with_places { place } else { None };
+        let spot = if self.with_places { spot } else { None };
         self.event(dialect, |vocabulary, wire, packet| {
             let scope = Scope::new(subject, at, vocabulary);
-            let tail = Tail { place, recovers: self.with_places && wire.recovers() };
+            let tail = Tail { spot, recovers: self.with_places && wire.recovers() };
             vocabulary.write_event(fact, &scope, tail, packet)
         })
     }
@@ -190,7 +189,7 @@ impl Dialects {
     ) -> Option<Frame> {
         self.event(dialect, |vocabulary, wire, packet| {
             let scope = Scope::new(subject, at, vocabulary);
-            let tail = Tail { place: None, recovers: self.with_places && wire.recovers() };
+            let tail = Tail { spot: None, recovers: self.with_places && wire.recovers() };
             vocabulary.write_error_event(&scope, tail, packet)
         })
     }

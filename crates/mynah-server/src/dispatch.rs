@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::relay::Relay;
 use crate::topics;
 use crate::vocabulary::field::Subject;
+use crate::vocabulary::tail::Spot;
 
 /// Commits that may wait for delivery; beyond, the committer waits.
 const COMMITS_MAX: usize = 256;
@@ -54,11 +55,12 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// Runs until the committer is gone.
     pub async fn run(self, mut commits: mpsc::Receiver<Commit>) {
+        let alone = Arc::from("");
         while let Some(mut commit) = commits.recv().await {
             let events = commit.take_events();
             let last = events.last().map(|event| event.pos);
             for event in events {
-                self.deliver(Arc::new(event)).await;
+                self.deliver(Arc::new(event), &alone).await;
             }
             // Publications are on their way: the callers' acknowledgements join them in one write.
             drop(commit);
@@ -77,8 +79,9 @@ impl Dispatcher {
         });
     }
 
-    /// Delivers an event; those of one stream are delivered in order.
-    pub async fn deliver(&self, event: Arc<Event>) {
+    /// Delivers an event; those of one stream are delivered in order. `sent` is what else connections were
+    /// sent then, as [`crate::recovery::sent_text`] spells it.
+    pub async fn deliver(&self, event: Arc<Event>, sent: &Arc<str>) {
         // Before the hub hears of it: see where connections subscribe.
         self.dispatched.fetch_add(1, Ordering::AcqRel);
         if let Some(relay) = &self.relay {
@@ -94,14 +97,14 @@ impl Dispatcher {
                 if let Fact::MessageCreated { message } = &event.fact {
                     self.live.sent(room, &message.sender).await;
                 }
-                self.publish(topic.clone(), &event).await;
+                self.publish(topic.clone(), &event, sent).await;
                 if let Fact::MemberLeft { user, .. } = &event.fact {
                     self.leave(&event.tenant, user, &topic).await;
                 }
             }
             Stream::User(user) => {
                 for own in user_topics(&event.tenant, user) {
-                    self.publish(own, &event).await;
+                    self.publish(own, &event, sent).await;
                 }
                 if let Fact::RoomRemoved { room, .. } = &event.fact {
                     self.leave(&event.tenant, user, &topics::room(room)).await;
@@ -116,12 +119,13 @@ impl Dispatcher {
         }
     }
 
-    async fn publish(&self, topic: Topic, event: &Arc<Event>) {
+    async fn publish(&self, topic: Topic, event: &Arc<Event>, sent: &Arc<str>) {
         let (event, dialects) = (Arc::clone(event), Arc::clone(&self.dialects));
+        let sent = Arc::clone(sent);
         let (seq, pos) = (Some(event.seq), Some(event.pos));
         let frames = LazyFrames::new(move |dialect| {
             let place = Place { pos: event.pos, nth: 0 };
-            let spoken = (Subject::Event(&event), Some(place));
+            let spoken = (Subject::Event(&event), Some(Spot { place, sent: &sent }));
             dialects.frame(dialect, event.fact.name(), spoken, event.at)
         });
         let publication =

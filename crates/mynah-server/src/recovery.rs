@@ -6,12 +6,17 @@
 //! a client that is away, and a restart, a crash or an hour change nothing.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mynah_domain::event::Event;
 use mynah_domain::recovery::{LogEpoch, Place};
 use mynah_domain::{TenantId, Timestamp, UserId};
+
+use mynah_hub::cluster::Frontier;
+use parking_lot::RwLock;
 
 use crate::system::random;
 
@@ -160,6 +165,115 @@ fn message(body: &[u8], holder: Holder<'_>) -> Vec<u8> {
     message
 }
 
+/// A place in what a connection was sent, and what else it says has been sent up to there.
+///
+/// Where several nodes store events, those of one reach another's connections in order, but not in order with
+/// those of a third. So a place alone does not tell what was sent before it: the [`Frontier`] does.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offset {
+    /// The place.
+    pub place: Place,
+    /// What was sent, where the place does not tell.
+    pub sent: Option<Sent>,
+}
+
+/// What had been sent, by writer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// How far, of each.
+    pub frontier: Arc<Frontier>,
+    /// Whether everything up to the place itself was sent too, whoever stored it.
+    pub and_before: bool,
+}
+
+impl Offset {
+    /// Whether an event had been sent.
+    pub fn covers(&self, event: &Event) -> bool {
+        let before = event.pos <= self.place.pos;
+        match &self.sent {
+            None => before,
+            Some(Sent { frontier, and_before }) => {
+                (*and_before && before) || event.pos <= frontier.of(event.origin)
+            }
+        }
+    }
+
+    /// Everything up to here had been sent, whoever stored it.
+    pub fn floor(&self) -> u64 {
+        match &self.sent {
+            Some(Sent { frontier, and_before: false }) => low(frontier).min(self.place.pos),
+            Some(Sent { and_before: true, .. }) | None => self.place.pos,
+        }
+    }
+}
+
+/// How far this node has delivered what each writer stored; nothing where there is one writer only. Clones
+/// share it.
+#[derive(Clone, Default)]
+pub struct Reached(Arc<RwLock<Option<Frontier>>>);
+
+impl Reached {
+    /// What was delivered up to now.
+    pub fn advance(&self, frontier: &Frontier) {
+        match &mut *self.0.write() {
+            Some(reached) => reached.clone_from(frontier),
+            nothing => *nothing = Some(frontier.clone()),
+        }
+    }
+
+    /// What was delivered of every writer; `None` where a single place tells it.
+    pub fn low(&self) -> Option<u64> {
+        self.0.read().as_ref().map(low)
+    }
+
+    /// What was delivered, as [`sent_text`] spells it.
+    pub fn text(&self) -> String {
+        self.0.read().as_ref().map_or_else(String::new, |all| sent_text(all, 0, false))
+    }
+}
+
+/// What a frontier says of every writer.
+pub fn low(frontier: &Frontier) -> u64 {
+    frontier.iter().map(|(_, pos)| pos).fold(frontier.base(), u64::min)
+}
+
+/// What follows the place in an offset: `~3y1k.2-5.7-0`, the base and how far beyond it each writer is, in
+/// base 36; `+` instead of `~` if everything before the place was sent too. Empty if the place tells it all:
+/// where `origin` alone stores.
+pub fn sent_text(frontier: &Frontier, origin: u16, and_before: bool) -> String {
+    if frontier.iter().all(|(writer, _)| writer == origin) {
+        return String::new();
+    }
+    let base = low(frontier);
+    let mut text = String::with_capacity(32);
+    text.push(if and_before { '+' } else { '~' });
+    base_36(base, &mut text);
+    for (writer, pos) in frontier.iter() {
+        text.push('.');
+        base_36(u64::from(writer), &mut text);
+        text.push('-');
+        base_36(pos - base, &mut text);
+    }
+    text
+}
+
+fn base_36(mut number: u64, text: &mut String) {
+    let mut digits = [0_u8; 13];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        if let Some(digit) = digits.get_mut(first) {
+            *digit = (number % 36) as u8;
+        }
+        number /= 36;
+        if number == 0 {
+            break;
+        }
+    }
+    let digits = digits.iter().skip(first);
+    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(*digit), 36)));
+}
+
 /// The offset of a place: `184467`, or `184467.1` for what was sent to one connection alone.
 pub fn place_text(place: Place) -> String {
     match place.nth {
@@ -168,14 +282,48 @@ pub fn place_text(place: Place) -> String {
     }
 }
 
+/// Longest offset; one of 64 writers is shorter.
+const OFFSET_BYTES_MAX: usize = 1_536;
+
 /// Reads an offset.
-pub fn read_place(text: &str) -> Option<Place> {
+pub fn read_offset(text: &str) -> Option<Offset> {
+    if text.len() > OFFSET_BYTES_MAX {
+        return None;
+    }
+    let (place, sent) = match text.split_once(['~', '+']) {
+        Some((place, sent)) => (place, Some((sent, text.contains('+')))),
+        None => (text, None),
+    };
+    let place = read_place(place)?;
+    let sent = match sent {
+        Some((frontier, and_before)) => {
+            Some(Sent { frontier: Arc::new(read_frontier(frontier)?), and_before })
+        }
+        None => None,
+    };
+    Some(Offset { place, sent })
+}
+
+fn read_place(text: &str) -> Option<Place> {
     let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
     let (pos, nth) = text.split_once('.').unwrap_or((text, "0"));
     if !plain(pos) || !plain(nth) {
         return None;
     }
     Some(Place { pos: pos.parse().ok()?, nth: nth.parse().ok()? })
+}
+
+fn read_frontier(text: &str) -> Option<Frontier> {
+    let number = |digits: &str| u64::from_str_radix(digits, 36).ok();
+    let mut parts = text.split('.');
+    let base = number(parts.next()?)?;
+    let mut frontier = Frontier::new(base);
+    for part in parts {
+        let (writer, ahead) = part.split_once('-')?;
+        let writer = u16::try_from(number(writer)?).ok()?;
+        frontier.raise(writer, base.checked_add(number(ahead)?)?);
+    }
+    Some(frontier)
 }
 
 #[cfg(test)]
@@ -230,14 +378,31 @@ mod tests {
         }
 
         #[test]
-        fn places_are_read_as_written(pos: u64, nth: u32) {
+        fn offsets_are_read_as_written(
+            pos: u64, nth: u32, base in 0..u64::MAX / 2, and_before: bool,
+            writers in proptest::collection::btree_map(1_u16..1_024, 0..u64::MAX / 2, 0..64),
+        ) {
             let place = Place { pos, nth };
-            prop_assert_eq!(read_place(&place_text(place)), Some(place));
+            prop_assert_eq!(read_offset(&place_text(place)), Some(Offset { place, sent: None }));
+            let mut frontier = Frontier::new(base);
+            for (writer, pos) in &writers {
+                frontier.raise(*writer, *pos);
+            }
+            let text = sent_text(&frontier, 0, and_before);
+            let read = read_offset(&(place_text(place) + &text)).unwrap();
+            prop_assert!(text.len() < OFFSET_BYTES_MAX - 32);
+            prop_assert_eq!(read.sent.is_some(), frontier.iter().count() > 0);
+            if let Some(sent) = read.sent {
+                prop_assert_eq!(sent.and_before, and_before);
+                for writer in writers.keys() {
+                    prop_assert_eq!(sent.frontier.of(*writer), frontier.of(*writer));
+                }
+            }
         }
 
         #[test]
         fn nothing_else_is_a_place(text in "[a-z+. -]{0,6}|-?[0-9]*\\.[a-z]") {
-            prop_assert_eq!(read_place(&text), None);
+            prop_assert_eq!(read_offset(&text), None);
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::rate::RateLimits;
+use crate::recovery::Reached;
 use crate::sockets::Sockets;
 
 /// Handles on everything a door may call; cloning copies handles only.
@@ -38,6 +39,8 @@ pub struct House {
     pub health: Arc<Health>,
     /// `pos` of the newest committed event; long polls of `/v1/sync` wait on it.
     pub head: watch::Receiver<u64>,
+    /// How far delivery is, where several nodes store.
+    pub reached: Reached,
     /// Which life of the log this is; read before anybody connects.
     pub epoch: Arc<OnceLock<LogEpoch>>,
 }

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
 use crate::rate::RateLimits;
 use crate::realtime::{Realtime, RealtimeParts};
+use crate::recovery::Reached;
 use crate::sockets::Sockets;
 use crate::state::House;
 use crate::vocabulary::Vocabularies;
@@ -94,6 +95,7 @@ impl World {
             limits: Arc::new(RateLimits::off()),
             health: Arc::new(Health::new(Arc::clone(&self.store) as _)),
             head: self.head.clone(),
+            reached: Reached::default(),
             epoch: Arc::default(),
         }
     }

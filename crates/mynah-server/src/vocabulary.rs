@@ -120,7 +120,7 @@ impl Vocabulary {
         &self,
         fact: &str,
         scope: &Scope<'_>,
-        tail: Tail,
+        tail: Tail<'_>,
         out: &mut Vec<u8>,
     ) -> bool {
         let Some(rule) = self.outbound(fact) else { return false };
@@ -129,7 +129,7 @@ impl Vocabulary {
     }
 
     /// Appends `["exception",…]` for a refusal; `false` when the vocabulary has no such event.
-    pub fn write_error_event(&self, scope: &Scope<'_>, tail: Tail, out: &mut Vec<u8>) -> bool {
+    pub fn write_error_event(&self, scope: &Scope<'_>, tail: Tail<'_>, out: &mut Vec<u8>) -> bool {
         let Some((event, template)) = &self.error.event else { return false };
         write_call((event, std::slice::from_ref(template)), scope, tail, out);
         true
@@ -139,7 +139,7 @@ impl Vocabulary {
 fn write_call(
     (event, arguments): (&str, &[Template]),
     scope: &Scope<'_>,
-    tail: Tail,
+    tail: Tail<'_>,
     out: &mut Vec<u8>,
 ) {
     out.push(b'[');

@@ -33,6 +33,7 @@ use crate::passwords::{PasswordPool, PasswordRules};
 use crate::pusher::webhooks::PusherWebhooks;
 use crate::pusher::{Channels, DoorParts, ThreadParts, Threads, pusher_rules};
 use crate::rate::{Bucket, Rate, RateLimits};
+use crate::recovery::Reached;
 use crate::relay::Relay;
 use crate::sockets::Sockets;
 use crate::state::House;
@@ -237,6 +238,7 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         limits: Arc::new(rates(config)),
         health: Arc::new(Health::new(Arc::clone(&stores.journal))),
         head,
+        reached: Reached::default(),
         epoch: Arc::default(),
     };
     let forwarder = newcomer.as_ref().map(Newcomer::forwarder);

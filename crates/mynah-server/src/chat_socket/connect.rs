@@ -16,7 +16,7 @@ use super::{
 use crate::dialects::Speaking;
 use crate::engine_io::Peer;
 use crate::identity::{Identified, IdentityError};
-use crate::recovery::read_place;
+use crate::recovery::read_offset;
 use crate::socket_io::{ConnectRefused, ConnectRequest, Connected};
 use crate::system::session_id;
 use crate::topics;
@@ -208,7 +208,7 @@ fn seen(auth: &Auth<'_>) -> Seen {
     Seen {
         since: read_since(auth),
         pid: text(auth, "pid"),
-        offset: offset.as_deref().and_then(read_place),
+        offset: offset.as_deref().and_then(read_offset),
         epoch: text(auth, "epoch"),
     }
 }

@@ -16,7 +16,7 @@ use crate::engine_io::Peer;
 use crate::failure;
 use crate::frames;
 use crate::identity::Identified;
-use crate::recovery::{Holder, Pid, Recovery, SocketKey};
+use crate::recovery::{Holder, Offset, Pid, Recovery, SocketKey};
 use crate::topics;
 use crate::vocabulary::field::Failure;
 
@@ -37,7 +37,7 @@ pub(super) struct Seen {
     pub(super) since: HashMap<RoomId, u64>,
     /// The `pid` and the offset of its last connection.
     pub(super) pid: Option<String>,
-    pub(super) offset: Option<Place>,
+    pub(super) offset: Option<Offset>,
     /// The life of the log in which it saw all that, if it says.
     pub(super) epoch: Option<String>,
 }
@@ -66,10 +66,10 @@ pub(super) struct Entered {
 }
 
 /// A `pid` that is good, and up to where its holder has seen everything.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Claim {
     pub(super) pid: Pid,
-    pub(super) seen: Place,
+    pub(super) seen: Offset,
 }
 
 /// Subscribes a person and finds out what was missed. Nothing stays behind on failure.
@@ -84,19 +84,19 @@ pub(super) async fn enter(
     seen.since = seen_in(epoch, seen.epoch.as_deref(), seen.since).collect();
     let claim = claim(door, entrance, &who, &seen);
     // The same client object: its old connection is over for it, whether its state is recovered or not.
-    let before = claim.and_then(|claim| door.present.take(SocketKey::of(&claim.pid)));
+    let before = claim.as_ref().and_then(|claim| door.present.take(SocketKey::of(&claim.pid)));
     if let Some(before) = before {
         end(peer, before).await;
     }
     let place = door.places.take(&who.actor, before.is_some());
     let place = place.ok_or_else(failure::too_many_connections)?;
     // Up to here everything was before this connection: read before anything is heard.
-    let start = *door.house.head.borrow();
+    let start = door.house.reached.low().unwrap_or_else(|| *door.house.head.borrow());
     let is_held = claim.is_some() || !seen.since.is_empty();
     if is_held {
         peer.hub.hold(peer.id, dialect).await;
     }
-    let outcome = subscribed(door, entrance, &who, (claim, &seen)).await;
+    let outcome = subscribed(door, entrance, &who, (claim.as_ref(), &seen)).await;
     let (rooms, replay) = match outcome {
         Ok(subscribed) => subscribed,
         Err(failure) => {
@@ -104,10 +104,10 @@ pub(super) async fn enter(
             return Err(failure);
         }
     };
-    let recovered = claim.filter(|_| matches!(replay, Replay::Missed(_)));
+    let recovered = claim.as_ref().filter(|_| matches!(replay, Replay::Missed(_)));
     let pid = door.recovery.as_ref().filter(|_| entrance.recovers).map(|_| match recovered {
         Some(claim) => claim.pid,
-        None => Recovery::issue(claim.map(|claim| claim.pid.origin), start, now(door)),
+        None => Recovery::issue(claim.as_ref().map(|claim| claim.pid.origin), start, now(door)),
     });
     if let Some(pid) = pid {
         let opens_rooms = !hears_everywhere(door, dialect);
@@ -120,7 +120,7 @@ pub(super) async fn enter(
         (Replay::Missed(missed), Some(pid)) => missed.retries(pid.origin),
         _ => Retries::default(),
     };
-    let shown = recovered.map_or(Place { pos: start, nth: 0 }, |claim| claim.seen);
+    let shown = recovered.map_or(Place { pos: start, nth: 0 }, |claim| claim.seen.place);
     let expiry = credentials::watch_expiry(door, peer, dialect, &who);
     let person =
         Person { who: Arc::new(who), expiry, _place: place, is_present: false, typing_in: None };
@@ -167,8 +167,9 @@ fn claim(
 ) -> Option<Claim> {
     let recovery = door.recovery.as_ref().filter(|_| entrance.recovers)?;
     let pid = recovery.read(seen.pid.as_deref()?, holder(door, entrance, who))?;
-    let start = Place { pos: pid.start, nth: 0 };
-    Some(Claim { pid, seen: seen.offset.map_or(start, |offset| offset.max(start)) })
+    let start = Offset { place: Place { pos: pid.start, nth: 0 }, sent: None };
+    let later = seen.offset.clone().filter(|offset| offset.place >= start.place);
+    Some(Claim { pid, seen: later.unwrap_or(start) })
 }
 
 type Subscribed = (Vec<Arc<Room>>, Replay);
@@ -179,7 +180,7 @@ async fn subscribed(
     door: &ChatSockets,
     entrance: Entrance<'_>,
     who: &Identified,
-    (claim, seen): (Option<Claim>, &Seen),
+    (claim, seen): (Option<&Claim>, &Seen),
 ) -> Result<Subscribed, Failure> {
     let Entrance { peer, dialect, .. } = entrance;
     let everywhere = hears_everywhere(door, dialect);

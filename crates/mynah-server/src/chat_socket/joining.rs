@@ -12,6 +12,7 @@ use super::{ChatSocket, ChatSockets, now};
 use crate::engine_io::Peer;
 use crate::topics;
 use crate::vocabulary::field::{Failure, Subject};
+use crate::vocabulary::tail::Spot;
 
 /// Becomes a member if need be, hears the room, and is shown its history where the vocabulary says so.
 ///
@@ -31,11 +32,14 @@ pub(super) async fn join(
         // The dispatcher subscribes all the user's sockets of this kind, in commit order.
         return Ok(changed.room);
     }
+    // Read before anything is kept back: everything it covers has been sent.
+    let sent = door.house.reached.text();
     let Some(pos) = peer.hub.hold(peer.id, socket.dialect()).await else {
         return Ok(changed.room);
     };
     let place = Place { pos, nth: 0 };
-    let opened = open(door, peer, socket, (&changed.room, place.max(socket.shown), false)).await;
+    let opened =
+        open(door, peer, socket, (&changed.room, place.max(socket.shown), false), &sent).await;
     let after = opened.as_ref().ok().map(|head| (topics::room(&room), *head));
     // What was kept back of other rooms goes on in any case.
     peer.hub.resume(peer.id, socket.dialect(), after.into_iter().collect()).await;
@@ -54,7 +58,7 @@ pub(super) async fn show_again(
     let OpenRoom { shown, .. } = open_room;
     let is_told = seen.pos == shown.pos && seen.nth + 1 == shown.nth;
     let after = socket.shown;
-    open(door, peer, socket, (&view.room, after, is_told)).await
+    open(door, peer, socket, (&view.room, after, is_told), "").await
 }
 
 /// Subscribes, notes and shows a room while the socket is held; gives the room's head.
@@ -63,6 +67,7 @@ async fn open(
     peer: &Peer,
     socket: &mut ChatSocket,
     (room, after, is_told): (&Arc<Room>, Place, bool),
+    sent: &str,
 ) -> Result<u64, Failure> {
     let (dialect, topic) = (socket.dialect(), topics::room(&room.id));
     peer.hub.subscribe(peer.id, dialect, topic.clone()).await;
@@ -78,7 +83,7 @@ async fn open(
     let opened = ("room.opened", Subject::Room(room), opened_at);
     let shown = ("room.history", Subject::History(&room.id, &history), shown_at);
     for (fact, subject, place) in [opened, shown].into_iter().skip(usize::from(is_told)) {
-        let spoken = (subject, Some(place));
+        let spoken = (subject, Some(Spot { place, sent }));
         if let Some(frame) = door.dialects.frame(dialect, fact, spoken, now(door)) {
             peer.send(frame).await;
         }

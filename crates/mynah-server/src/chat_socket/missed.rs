@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mynah_domain::chat::{CATCH_UP_MAX, ChatError};
 use mynah_domain::event::{Event, Fact, LogPage, Stream};
@@ -14,9 +15,10 @@ use mynah_hub::{Dialect, Topic};
 use super::enter::Claim;
 use super::{ChatSocket, ChatSockets, catch_up, joining, now};
 use crate::engine_io::Peer;
-use crate::recovery::SocketKey;
+use crate::recovery::{SocketKey, sent_text};
 use crate::topics;
 use crate::vocabulary::field::Subject;
+use crate::vocabulary::tail::Spot;
 
 /// What is sent to a recovered client before it hears live events again.
 pub(super) struct Missed {
@@ -29,6 +31,8 @@ pub(super) struct Missed {
     heads: Vec<(Topic, u64)>,
     /// Rooms whose history the client opened and did not get.
     reopened: Vec<OpenRoom>,
+    /// What had been sent before, of later events too, as an offset tells it.
+    sent: String,
 }
 
 /// The last `seq` of each stream. What is published late of the same events is dropped by it.
@@ -44,31 +48,54 @@ fn heads(events: &[Event], own: &Topic) -> Vec<(Topic, u64)> {
     heads.into_iter().map(|(stream, seq)| (topic(stream), seq)).collect()
 }
 
-/// The log is read from the last event on that the client has seen.
-fn take_seen(events: &mut Vec<Event>, claim: Claim) -> Option<Event> {
-    let is_first = events.first().is_some_and(|event| event.pos <= claim.seen.pos);
-    is_first.then(|| events.remove(0))
+/// The log is read from the last event on that the client has seen, or from before it.
+fn take_seen(events: &mut Vec<Event>, claim: &Claim) -> Option<Event> {
+    let last = events.iter().position(|event| event.pos == claim.seen.place.pos)?;
+    Some(events.remove(last))
 }
 
-fn whole(page: LogPage) -> Option<LogPage> {
-    (!page.gap && !page.more).then_some(page)
+fn sent_before(claim: &Claim) -> String {
+    let sent = claim.seen.sent.as_ref();
+    sent.map_or_else(String::new, |sent| sent_text(&sent.frontier, 0, true))
+}
+
+/// Waits between two looks at a log that another writer's slow transaction holds back.
+const LOOKS_MS: [u64; 8] = [5, 10, 20, 50, 100, 200, 400, 800];
+
+/// A page that tells all there is, up to what this node has delivered: what comes later is kept back for the
+/// connection. `None` if the log cannot tell it all, or not soon.
+async fn whole<F>(door: &ChatSockets, read: impl Fn() -> F) -> Result<Option<LogPage>, ChatError>
+where
+    F: Future<Output = Result<LogPage, ChatError>>,
+{
+    let delivered = *door.house.head.borrow();
+    for wait in LOOKS_MS {
+        let page = read().await?;
+        if page.next >= delivered || page.more {
+            return Ok((!page.gap && !page.more).then_some(page));
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+    Ok(None)
 }
 
 /// What a connection missed that hears all `rooms` of its user; `None` when the log cannot tell it all.
 pub(super) async fn everywhere(
     door: &ChatSockets,
     actor: &Actor,
-    claim: Claim,
+    claim: &Claim,
     (since, rooms): (&HashMap<RoomId, u64>, &[Arc<Room>]),
 ) -> Result<Option<Missed>, ChatError> {
-    let after = claim.seen.pos.saturating_sub(1);
-    let page = door.house.chat.events_for(actor, after, Some(CATCH_UP_MAX)).await?;
-    let Some(LogPage { mut events, next, .. }) = whole(page) else { return Ok(None) };
+    let after = claim.seen.floor().saturating_sub(1);
+    let read = || door.house.chat.events_for(actor, after, Some(CATCH_UP_MAX));
+    let Some(LogPage { mut events, next, .. }) = whole(door, read).await? else { return Ok(None) };
     let seen_last = take_seen(&mut events, claim);
     let heads = heads(&events, &topics::user_everywhere(&actor.tenant, &actor.user));
     let events = heard_by(&actor.user, events);
-    let Some(events) = beyond(since, rooms, events) else { return Ok(None) };
-    Ok(Some(Missed { events, up_to: next, heads, seen_last, reopened: Vec::new() }))
+    let Some(mut events) = beyond(since, rooms, events) else { return Ok(None) };
+    events.retain(|event| !claim.seen.covers(event));
+    let sent = sent_before(claim);
+    Ok(Some(Missed { events, up_to: next, heads, seen_last, reopened: Vec::new(), sent }))
 }
 
 /// What of the events a client has not got that counts per room: it knows better than its place, because what is
@@ -146,7 +173,7 @@ pub(super) async fn of_open_rooms(
     door: &ChatSockets,
     (peer, dialect): (&Peer, Dialect),
     actor: &Actor,
-    claim: Claim,
+    claim: &Claim,
 ) -> Result<Option<Missed>, ChatError> {
     let connection = connection_id(claim);
     let open = door.open_rooms.open_rooms(&connection, actor).await?;
@@ -158,13 +185,13 @@ pub(super) async fn of_open_rooms(
     }
     let shows = door.dialects.vocabulary(dialect).is_some_and(|v| v.spells("room.history"));
     let (reopened, open): (Vec<_>, Vec<_>) =
-        open.into_iter().partition(|room| shows && room.shown > claim.seen);
+        open.into_iter().partition(|room| shows && room.shown > claim.seen.place);
     let topics = open.iter().map(|open| topics::room(&open.room)).collect();
     peer.hub.subscribe_many(peer.id, dialect, topics).await;
     let rooms: Vec<RoomId> = open.iter().map(|open| open.room.clone()).collect();
-    let after = claim.seen.pos.saturating_sub(1);
-    let page = door.house.chat.events_of(actor, &rooms, after, CATCH_UP_MAX).await?;
-    let Some(LogPage { mut events, next, .. }) = whole(page) else {
+    let after = claim.seen.floor().saturating_sub(1);
+    let read = || door.house.chat.events_of(actor, &rooms, after, CATCH_UP_MAX);
+    let Some(LogPage { mut events, next, .. }) = whole(door, read).await? else {
         let topics = rooms.iter().map(topics::room).collect();
         peer.hub.unsubscribe(peer.id, dialect, topics).await;
         return Ok(None);
@@ -177,11 +204,13 @@ pub(super) async fn of_open_rooms(
         Stream::Room(room) => shown.get(room).is_some_and(|after| event.seq > *after),
         Stream::User(_) => true,
     });
-    Ok(Some(Missed { events, seen_last, up_to: next, heads, reopened }))
+    events.retain(|event| !claim.seen.covers(event));
+    let sent = sent_before(claim);
+    Ok(Some(Missed { events, seen_last, up_to: next, heads, reopened, sent }))
 }
 
 /// How the store knows a connection.
-pub(super) fn connection_id(claim: Claim) -> ConnectionId {
+pub(super) fn connection_id(claim: &Claim) -> ConnectionId {
     ConnectionId::trusted(SocketKey::of(&claim.pid).to_string())
 }
 
@@ -199,7 +228,7 @@ pub(super) async fn replay(
         }
         for event in page {
             let place = Place { pos: event.pos, nth: 0 };
-            let spoken = (Subject::Event(event), Some(place));
+            let spoken = (Subject::Event(event), Some(Spot { place, sent: &missed.sent }));
             let frame = door.dialects.frame(dialect, event.fact.name(), spoken, event.at);
             if let Some(frame) = frame {
                 peer.send(frame).await;

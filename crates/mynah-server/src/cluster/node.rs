@@ -23,6 +23,7 @@ use super::voice::Voice;
 use super::wire::{self, Control, Kind, Told};
 use crate::dispatch::Dispatcher;
 use crate::drain::come_back;
+use crate::recovery::{Reached, sent_text};
 
 /// How often a node says that it is there, and what it stored.
 const BEAT: Duration = Duration::from_secs(1);
@@ -73,6 +74,8 @@ pub struct Parts {
     pub directory: Directory,
     /// What sessions here hear.
     pub interests: Interests,
+    /// Learns how far delivery is.
+    pub reached: Reached,
     /// Where missed events are read.
     pub feed: Arc<dyn FeedStore>,
 }
@@ -342,8 +345,11 @@ impl Node {
                     self.reader.events(stream, after, limit);
                 }
                 Action::Deliver(item) => {
-                    let pos = item.pos;
-                    self.parts.dispatcher.deliver(item.event).await;
+                    let (pos, origin) = (item.pos, item.origin);
+                    let sent = sent_text(self.follower.frontier(), origin, false).into();
+                    self.parts.dispatcher.deliver(item.event, &sent).await;
+                    // Not before: who reads it takes what it covers for sent.
+                    self.parts.reached.advance(self.follower.frontier());
                     self.parts.dispatcher.reached(pos);
                 }
                 Action::Resync(channel) => resync(&self.parts.dispatcher.hub, &channel).await,

@@ -139,6 +139,7 @@ impl Newcomer {
             voice: voice.clone(),
             directory: directory.clone(),
             interests: interests.clone(),
+            reached: house.reached.clone(),
             feed,
         };
         let (node, words, stats) = Node::new(parts);
