@@ -127,7 +127,7 @@ enum Replay {
     /// Of each room what came after a `seq`.
     Since(Vec<(RoomId, u64)>),
     /// Everything since its last connection.
-    Missed(missed::Missed),
+    Missed(Box<missed::Missed>),
 }
 
 impl ChatSocket {

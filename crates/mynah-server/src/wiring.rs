@@ -31,7 +31,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
 use crate::pusher::webhooks::PusherWebhooks;
-use crate::pusher::{Channels, DoorParts, ThreadParts, Threads, pusher_rules};
+use crate::pusher::{Channels, ThreadParts, Threads, pusher_rules};
 use crate::rate::{Bucket, Rate, RateLimits};
 use crate::recovery::Reached;
 use crate::relay::Relay;
@@ -221,10 +221,8 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let (head_sender, head) = (dispatcher.head.clone(), dispatcher.head.subscribe());
     let dispatched = Arc::clone(&dispatcher.dispatched);
     let metrics = Arc::new(Metrics::new());
-    gauges::watch_hub(&metrics, &hub);
-    gauges::watch_store(&metrics, &stores);
-    gauges::watch_live(&metrics, &live);
     let traffic = gauges::watched_traffic(&metrics);
+    gauges::watch(&metrics, (&hub, &stores, &live));
     let identity = Arc::new(identity(config, &accounts, &clock));
     let voice = newcomer.as_ref().map(|newcomer| newcomer.voice.clone());
     let house = House {
@@ -242,16 +240,8 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         epoch: Arc::default(),
     };
     let forwarder = newcomer.as_ref().map(Newcomer::forwarder);
-    let cluster = match newcomer {
-        Some(newcomer) => {
-            let heard = (dispatcher, commits);
-            Some(newcomer.begin(config, (&stores, &house), (&clock, &ids), heard).await?)
-        }
-        None => {
-            tokio::spawn(dispatcher.run(commits));
-            None
-        }
-    };
+    let (parts, sources) = ((&stores, &house), (&clock, &ids));
+    let cluster = cluster::begin(config, newcomer, parts, sources, (dispatcher, commits)).await?;
     let webhooks = pusher::webhooks(config, &stores, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let realtime = doors::realtime(config, &house, &clock);
@@ -263,14 +253,8 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         clock,
     };
     let trusted = doors::trusted_proxies(config)?;
-    let pusher = DoorParts {
-        channels,
-        chat: Some(doors::chat_channels(config, &house, threads)),
-        apps: house.apps.clone(),
-        deadlines: deadlines.clone(),
-        clock: Arc::clone(&door.clock),
-    };
-    let pusher = pusher::routers(config, pusher, (&house, &trusted));
+    let parts = pusher::parts(config, &house, (channels, threads), (&deadlines, &door.clock));
+    let pusher = pusher::routers(config, parts, (&house, &trusted));
     let sockets = doors::chat_sockets(config, &house, door);
     let sockets = WithAdmin::new(sockets, admin_ui);
     let (hubs, askers) = ((&hub, &deadlines), (&house, &trusted[..]));

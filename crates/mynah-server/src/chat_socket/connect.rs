@@ -119,7 +119,7 @@ pub(super) async fn welcome(
         peer.send(frame).await;
     }
     match replay {
-        Replay::Missed(missed) => missed::replay(door, peer, socket, missed).await,
+        Replay::Missed(missed) => missed::replay(door, peer, socket, *missed).await,
         Replay::Since(since) => {
             let mut told = Vec::new();
             for (room, seq) in since {

@@ -196,7 +196,7 @@ async fn subscribed(
             && let Some(missed) =
                 missed::everywhere(door, &who.actor, claim, (&seen.since, &rooms)).await?
         {
-            return Ok((rooms, Replay::Missed(missed)));
+            return Ok((rooms, Replay::Missed(Box::new(missed))));
         }
         let since = behind(&rooms, &seen.since);
         return Ok((rooms, Replay::Since(since)));
@@ -204,7 +204,7 @@ async fn subscribed(
     if let Some(claim) = claim {
         let missed = missed::of_open_rooms(door, (peer, dialect), &who.actor, claim).await?;
         if let Some(missed) = missed {
-            return Ok((Vec::new(), Replay::Missed(missed)));
+            return Ok((Vec::new(), Replay::Missed(Box::new(missed))));
         }
     }
     Ok((Vec::new(), Replay::Since(Vec::new())))

@@ -86,6 +86,24 @@ pub(super) fn newcomer(config: &Config) -> anyhow::Result<Option<Newcomer>> {
     Ok(Some(Newcomer { interests, voice, directory, broker: events }))
 }
 
+/// Begins to deliver: among others, or alone.
+///
+/// # Errors
+/// The store does not let the node take part.
+pub(super) async fn begin(
+    config: &Config,
+    newcomer: Option<Newcomer>,
+    parts: (&Stores, &House),
+    sources: (&Arc<dyn Clock>, &Arc<dyn IdSource>),
+    (dispatcher, commits): (Dispatcher, mpsc::Receiver<Commit>),
+) -> anyhow::Result<Option<Clustered>> {
+    let Some(newcomer) = newcomer else {
+        tokio::spawn(dispatcher.run(commits));
+        return Ok(None);
+    };
+    newcomer.begin(config, parts, sources, (dispatcher, commits)).await.map(Some)
+}
+
 impl Newcomer {
     /// The way to the sessions of the other nodes.
     pub(super) fn forwarder(&self) -> Forwarder {
@@ -96,7 +114,7 @@ impl Newcomer {
     ///
     /// # Errors
     /// The store does not let the node take part.
-    pub(super) async fn begin(
+    async fn begin(
         self,
         config: &Config,
         (stores, house): (&Stores, &House),

@@ -21,7 +21,14 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
     Sample { name, help, kind: SampleKind::Counter, value }
 }
 
-pub(super) fn watch_hub(metrics: &Metrics, hub: &Hub) {
+/// What every installation has.
+pub(super) fn watch(metrics: &Metrics, (hub, stores, live): (&Hub, &Stores, &Live)) {
+    watch_hub(metrics, hub);
+    watch_store(metrics, stores);
+    watch_live(metrics, live);
+}
+
+fn watch_hub(metrics: &Metrics, hub: &Hub) {
     let hub = hub.clone();
     metrics.add_source(move || {
         let stats = hub.stats();
@@ -90,7 +97,7 @@ fn closes(stats: &HubStats) -> Vec<Sample> {
 }
 
 /// The store is watched without being held: its owner closes it at the end.
-pub(super) fn watch_store(metrics: &Metrics, stores: &Stores) {
+fn watch_store(metrics: &Metrics, stores: &Stores) {
     let read = stores.watch();
     metrics.add_source(move || {
         let Some(stats) = read() else { return Vec::new() };
@@ -107,7 +114,7 @@ pub(super) fn watch_store(metrics: &Metrics, stores: &Stores) {
     });
 }
 
-pub(super) fn watch_live(metrics: &Metrics, live: &Live) {
+fn watch_live(metrics: &Metrics, live: &Live) {
     let live = live.clone();
     metrics.add_source(move || {
         let help = "Comings and goings not announced because too many waited";

@@ -10,10 +10,13 @@ use mynah_integrations::address::Reach;
 
 use super::{doors, gauges};
 use crate::config::{Config, PusherConfig};
+use crate::deadlines::Deadlines;
 use crate::http::Network;
 use crate::pusher::api::{ApiParts, PusherApi};
 use crate::pusher::webhooks::{PusherWebhookParts, PusherWebhooks};
-use crate::pusher::{Channels, DoorParts, MemoryGauge, Probes, SoketiMetrics, exposition, probes};
+use crate::pusher::{
+    Channels, DoorParts, MemoryGauge, Probes, SoketiMetrics, Threads, exposition, probes,
+};
 use crate::state::House;
 use crate::stores::Stores;
 
@@ -28,6 +31,22 @@ pub(super) struct PusherRouters {
     pub(super) own: Option<Router>,
     /// All that the listener on `pusher.metrics_port` answers, if there is one.
     pub(super) metrics: Option<Router>,
+}
+
+/// What the door stands on.
+pub(super) fn parts(
+    config: &Config,
+    house: &House,
+    (channels, threads): (Channels, Threads),
+    (deadlines, clock): (&Deadlines, &Arc<dyn Clock>),
+) -> DoorParts {
+    DoorParts {
+        channels,
+        chat: Some(doors::chat_channels(config, house, threads)),
+        apps: house.apps.clone(),
+        deadlines: deadlines.clone(),
+        clock: Arc::clone(clock),
+    }
 }
 
 /// Opens the door.
