@@ -69,11 +69,15 @@ impl Telling {
     }
 
     fn begin(&mut self, is_up: bool) -> Beat {
+        let mut heads: Vec<(u64, u64)> =
+            self.streams.iter().map(|(stream, told)| (*stream, told.seq)).collect();
+        // The same every time, for those who replay a run.
+        heads.sort_unstable();
         let beat = Beat {
             pos: self.pos,
             since: self.ends.map_or(0, |[older, _]| older),
             part: 0,
-            heads: self.streams.iter().map(|(stream, told)| (*stream, told.seq)).collect(),
+            heads,
             more: false,
             lost: self.lost > 0,
         };
