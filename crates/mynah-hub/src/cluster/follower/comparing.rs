@@ -58,6 +58,15 @@ impl<E> Follower<E> {
         self.telling.is_due = true;
     }
 
+    /// The store did not say whether a commit of this node, whose slot this is, succeeded, and by now it has
+    /// or never will: heads are compared here, and the next beat, which must go first, has others do so.
+    pub fn unsure(&mut self, now: u64, slot: u16) {
+        let _: u64 = now;
+        self.telling.unsure();
+        self.proof.freeze_one(slot, self.comparisons.newest + 1);
+        self.compare_all();
+    }
+
     /// A node's lease is over, or another process has its slot.
     pub fn node_gone(&mut self, now: u64, slot: u16) {
         let _: u64 = now;

@@ -56,6 +56,12 @@ impl Telling {
         self.streams.insert(stream, Told { seq, beats: 0 });
     }
 
+    /// Something may have been stored, nobody knows into which stream.
+    pub(super) fn unsure(&mut self) {
+        self.lost = BEATS;
+        self.is_due = true;
+    }
+
     /// The next part of the beat; one that is begun while the broker is down counts as not told.
     pub(super) fn beat(&mut self, is_up: bool) -> Beat {
         self.is_due = false;

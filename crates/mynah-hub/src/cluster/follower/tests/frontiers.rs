@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn places_rise_with_what_is_delivered_in_order() {
-    let mut house = House::new().met(2).following("a", 0).following("b", 0);
+    let mut house = House::new().met(2).met(3).following("a", 0).following("b", 0);
     house.heard(2, "a", 1, 10);
     assert_eq!(house.place(2), 10);
     house.heard(2, "b", 2, 20);
@@ -19,7 +19,7 @@ fn places_rise_with_what_is_delivered_in_order() {
 
 #[test]
 fn a_place_covers_an_event_only_when_it_is_taken() {
-    let mut house = House::new().met(2).following("a", 0);
+    let mut house = House::new().met(2).met(3).following("a", 0);
     house.heard(2, "a", 2, 20);
     house.heard(2, "a", 3, 30);
     house.follower.heard(0, 3, &topic("a"), 1, 5, Some(5));

@@ -147,7 +147,7 @@ fn who_is_too_far_behind_is_told_to_resync() {
 #[test]
 fn what_waits_is_bounded_and_nothing_is_lost_by_that() {
     let config = FollowerConfig { waiting_max: 2, ..FollowerConfig::default() };
-    let mut house = House::with(config).following("a", 0);
+    let mut house = House::with(config).met(2).following("a", 0);
     house.heard(2, "a", 2, 20);
     house.heard(2, "a", 3, 30);
     assert_eq!(house.heard(2, "a", 4, 40), ["read a 0+1"]);
