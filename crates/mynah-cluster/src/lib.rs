@@ -1,5 +1,7 @@
 //! What carries bytes from node to node: adapters of the hub's [`Broker`](mynah_hub::Broker).
 //!
+//! [`socket_io`] lets Mynah join a cluster of Node Socket.IO servers.
+//!
 //! [`InProcess`] joins nodes within one process, [`redis`] uses Redis or Valkey, [`nats`] NATS. An adapter knows
 //! nothing of what it carries, heals no gap and stores nothing: what it lost it tells
 //! ([`BrokerEvent`](mynah_hub::BrokerEvent)), and the node asks its store.
@@ -16,6 +18,7 @@ mod carrier;
 mod in_process;
 pub mod nats;
 pub mod redis;
+pub mod socket_io;
 
 pub use carrier::{Limits, Timing, TlsError, TlsOptions};
 pub use in_process::InProcess;

@@ -72,12 +72,32 @@ pub enum RedisError {
 pub fn connect(
     options: &RedisOptions,
 ) -> Result<(Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>), RedisError> {
+    let style = Style { prefix: format!("{}:", options.prefix), ..Style::default() };
+    connect_in(options, style)
+}
+
+/// How channels are named and heard.
+#[derive(Debug, Default)]
+pub(crate) struct Style {
+    /// Before the name of each.
+    pub(crate) prefix: String,
+    /// Patterns that are heard beside the channels, always; what matches comes under its whole name.
+    pub(crate) patterns: Vec<String>,
+    /// Channels belong to shards.
+    pub(crate) is_sharded: bool,
+}
+
+/// Like [`connect`], with other names; the prefix of the options is not used.
+pub(crate) fn connect_in(
+    options: &RedisOptions,
+    style: Style,
+) -> Result<(Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>), RedisError> {
     let address = Address::parse(&options.url)?;
     let tls = if address.is_encrypted { Some(tls_config(&options.tls)?) } else { None };
     let protocol = Redis {
         address,
         tls,
-        prefix: format!("{}:", options.prefix),
+        style,
         heard: HashSet::new(),
         message_bytes_max: options.limits.message_bytes_max,
     };
@@ -90,11 +110,20 @@ const CHANNELS_PER_COMMAND: usize = 1000;
 /// A refusal at the start is one line of at most this length.
 const ANSWER_BYTES_MAX: usize = 4096;
 
+impl Style {
+    fn subscribe(&self) -> &'static [u8] {
+        if self.is_sharded { b"SSUBSCRIBE" } else { b"SUBSCRIBE" }
+    }
+
+    fn unsubscribe(&self) -> &'static [u8] {
+        if self.is_sharded { b"SUNSUBSCRIBE" } else { b"UNSUBSCRIBE" }
+    }
+}
+
 struct Redis {
     address: Address,
     tls: Option<Arc<ClientConfig>>,
-    /// With its colon.
-    prefix: String,
+    style: Style,
     heard: HashSet<Topic>,
     message_bytes_max: usize,
 }
@@ -131,7 +160,7 @@ impl Redis {
             resp::command(1 + channels.len(), out);
             resp::part(b"", command, out);
             for channel in channels {
-                resp::part(self.prefix.as_bytes(), channel.as_str().as_bytes(), out);
+                resp::part(self.style.prefix.as_bytes(), channel.as_str().as_bytes(), out);
             }
         }
         channels.len()
@@ -139,8 +168,8 @@ impl Redis {
 
     fn item(&self, items: &[&[u8]]) -> Incoming {
         match items {
-            [b"message", channel, payload] => {
-                let name = channel.strip_prefix(self.prefix.as_bytes());
+            [b"message" | b"smessage", channel, payload] => {
+                let name = channel.strip_prefix(self.style.prefix.as_bytes());
                 let name = name.and_then(|name| str::from_utf8(name).ok());
                 // What came after the end of a subscription is nobody's.
                 let Some(channel) = name.and_then(|name| self.heard.get(name)) else {
@@ -151,10 +180,24 @@ impl Redis {
                 }
                 Incoming::Message(channel.clone(), Bytes::copy_from_slice(payload))
             }
-            [b"subscribe" | b"unsubscribe" | b"pong", ..] => Incoming::Answer,
+            [b"pmessage", _, channel, payload] => {
+                let Ok(channel) = str::from_utf8(channel) else { return Incoming::Nothing };
+                if payload.len() > self.message_bytes_max {
+                    return Incoming::TooLong;
+                }
+                Incoming::Message(Topic::new(channel), Bytes::copy_from_slice(payload))
+            }
+            [kind, ..] if is_answer(kind) => Incoming::Answer,
             _ => Incoming::Nothing,
         }
     }
+}
+
+fn is_answer(kind: &[u8]) -> bool {
+    matches!(
+        kind,
+        b"subscribe" | b"unsubscribe" | b"ssubscribe" | b"sunsubscribe" | b"psubscribe" | b"pong"
+    )
 }
 
 /// Sends a command whose answer is one line, and waits for it.
@@ -189,21 +232,26 @@ impl Protocol for Redis {
         let heard = &mut self.heard;
         let new: Vec<Topic> =
             channels.into_iter().filter(|channel| heard.insert(channel.clone())).collect();
-        out.map_or(0, |out| self.subscription(b"SUBSCRIBE", &new, out))
+        out.map_or(0, |out| self.subscription(self.style.subscribe(), &new, out))
     }
 
     fn unsubscribe(&mut self, channels: Vec<Topic>, out: Option<&mut Vec<u8>>) -> usize {
         let heard = &mut self.heard;
         let old: Vec<Topic> =
             channels.into_iter().filter(|channel| heard.remove(channel)).collect();
-        out.map_or(0, |out| self.subscription(b"UNSUBSCRIBE", &old, out))
+        out.map_or(0, |out| self.subscription(self.style.unsubscribe(), &old, out))
     }
 
     fn resubscribe(&mut self, out: &mut Vec<u8>) -> usize {
         let channels: Vec<Topic> = self.heard.iter().cloned().collect();
-        let answers = self.subscription(b"SUBSCRIBE", &channels, out);
+        let answers = self.subscription(self.style.subscribe(), &channels, out);
+        for pattern in &self.style.patterns {
+            resp::command(2, out);
+            resp::part(b"", b"PSUBSCRIBE", out);
+            resp::part(b"", pattern.as_bytes(), out);
+        }
         self.ping(out);
-        answers + 1
+        answers + self.style.patterns.len() + 1
     }
 
     fn channels(&self) -> usize {
@@ -211,8 +259,12 @@ impl Protocol for Redis {
     }
 
     fn publish(&mut self, channel: &str, payload: &[u8], out: &mut Vec<u8>) -> bool {
-        out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
-        resp::part(self.prefix.as_bytes(), channel.as_bytes(), out);
+        out.extend_from_slice(if self.style.is_sharded {
+            b"*3\r\n$8\r\nSPUBLISH\r\n"
+        } else {
+            b"*3\r\n$7\r\nPUBLISH\r\n"
+        });
+        resp::part(self.style.prefix.as_bytes(), channel.as_bytes(), out);
         resp::part(b"", payload, out);
         true
     }
