@@ -69,3 +69,11 @@ pub(crate) fn conformance(workspace: &Workspace, steps: &mut Steps) -> Result<()
         process::run(&mut workspace.cargo(args))
     })
 }
+
+/// Builds what plays Mynah's side among Node Socket.IO servers.
+pub(crate) fn socket_io_side(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    steps.step("build: Mynah's side of a Socket.IO cluster (release)", || {
+        let package = ["-p", "mynah-cluster", "--example", "socket_io_side"];
+        process::run(workspace.cargo(["build", "--release", "--locked"]).args(package))
+    })
+}
