@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod build;
 mod e2e;
+mod faults;
 mod fuzz;
 mod gate;
 mod node;
@@ -64,6 +65,8 @@ enum Task {
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },
+    /// Harm two nodes, their database and broker in every way of the catalogue; nothing may be lost.
+    Faults(faults::Options),
     /// Fuzz the decoders.
     Fuzz {
         /// Seconds per target.
@@ -107,6 +110,7 @@ fn perform(task: Task) -> Result<()> {
         Task::E2e { args } => e2e::run(&workspace, &mut steps, &args)?,
         Task::Bench { args } => bench::run(&workspace, &mut steps, &args)?,
         Task::Crash { rounds } => e2e::crash(&workspace, &mut steps, rounds)?,
+        Task::Faults(options) => faults::run(&workspace, &mut steps, &options)?,
         Task::Fuzz { seconds, targets } => fuzz::run(&workspace, &mut steps, seconds, &targets)?,
         Task::Tidy { fix } => tidy::run(&workspace, &mut steps, fix)?,
         Task::OfficialSuites { path } => official_suites::run(&workspace, &mut steps, &path)?,

@@ -15,7 +15,7 @@ use super::{ProgramError, Result};
 pub struct MynahSetup {
     /// The program.
     pub binary: PathBuf,
-    /// All of its environment, but for ports and data folder.
+    /// All of its environment, but for ports and data folder; `{port}` in a value stands for the port of clients.
     pub environment: Vec<(String, String)>,
 }
 
@@ -195,7 +195,8 @@ impl Drop for Mynah {
 fn command(setup: &MynahSetup, folder: &Path, (port, admin_port): (u16, u16)) -> Command {
     let mut command = Command::new(&setup.binary);
     command.current_dir(folder).env_clear();
-    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
+    let filled = |value: &str| value.replace("{port}", &port.to_string());
+    command.envs(setup.environment.iter().map(|(name, value)| (name, filled(value))));
     command.env("PORT", port.to_string()).env("MYNAH_ADMIN__PORT", admin_port.to_string());
     command.env("MYNAH_DATA_DIR", folder.join("data"));
     command

@@ -49,7 +49,12 @@ impl Postgres {
 
     /// `postgres://…` of its database, asked for at that port: its own, or a proxy's.
     pub fn url(&self, port: u16) -> String {
-        format!("postgres://mynah@127.0.0.1:{port}/postgres")
+        self.url_of(port, "postgres")
+    }
+
+    /// [`Postgres::url`] of another of its databases.
+    pub fn url_of(&self, port: u16, database: &str) -> String {
+        format!("postgres://mynah@127.0.0.1:{port}/{database}")
     }
 
     /// Kills all its processes (SIGKILL).
@@ -96,9 +101,17 @@ impl Postgres {
     /// # Errors
     /// What the database says against it.
     pub fn query(&self, sql: &str) -> Result<String> {
+        self.query_in("postgres", sql)
+    }
+
+    /// [`Postgres::query`] in another of its databases.
+    ///
+    /// # Errors
+    /// What the database says against it.
+    pub fn query_in(&self, database: &str, sql: &str) -> Result<String> {
         let mut psql = as_nobody(&tool("psql")?);
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql]);
-        run(psql.arg(self.url(self.port)))
+        run(psql.arg(self.url_of(self.port, database)))
     }
 
     /// The end of its log.

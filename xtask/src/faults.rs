@@ -1,0 +1,43 @@
+//! `cargo xtask faults`: the fault suite against the release server.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::build;
+use crate::process::{self, Steps};
+use crate::workspace::Workspace;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A few minutes instead of an hour; times are reported and do not decide.
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// This program instead of one built now.
+    #[arg(long)]
+    pub(crate) server: Option<PathBuf>,
+    /// More for the runner: `--rows F1,F5`, `--rounds N`, `--broker nats`, `--report FILE`, `--seed N`,
+    /// `--nodes 1 --store sqlite`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// Builds the server, unless one is given, and `mynah-faults`, and runs it.
+pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, options: &Options) -> Result<()> {
+    let server = if let Some(server) = &options.server {
+        server.canonicalize()?
+    } else {
+        build::web(workspace, steps)?;
+        build::server(workspace, steps)?;
+        workspace.release_binary("mynah")
+    };
+    steps.step("build: mynah-faults (release)", || {
+        let args = ["build", "--release", "--locked", "-p", "mynah-faults"];
+        process::run(&mut workspace.cargo(args))
+    })?;
+    let mut runner = Command::new(workspace.release_binary("mynah-faults"));
+    runner.args(options.short.then_some("--short")).arg("--server").arg(server);
+    steps.runner("faults", runner.args(&options.args))
+}
