@@ -1,5 +1,8 @@
 //! What the store has, beside what senders and listeners were told.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +12,7 @@ use serde_json::Value;
 
 use crate::http::Http;
 use crate::ledger::{Ack, Ledger};
-use crate::listen::{Habit, Listener};
+use crate::listen::{Habit, Listener, Notes};
 
 const READ_LIMIT: Duration = Duration::from_secs(20);
 const PAGE: u64 = 500;
@@ -108,7 +111,9 @@ pub(crate) fn compare(log: &Log, ledger: &Ledger, listeners: &[Listener]) -> Fin
     numbering(log, &mut findings);
     acknowledgements(log, ledger, &mut findings);
     for listener in listeners {
-        hearing(log, listener, &mut findings);
+        let notes = listener.notes.lock().clone();
+        let is_over = listener.habit == Habit::Stays && !notes.is_connected;
+        hearing(log, (&listener.name, &notes, is_over), &mut findings);
     }
     findings
 }
@@ -169,9 +174,8 @@ fn acknowledgements(log: &Log, ledger: &Ledger, findings: &mut Findings) {
     }
 }
 
-/// A listener's list is the store's; of one that left for good it is the beginning of it.
-fn hearing(log: &Log, listener: &Listener, findings: &mut Findings) {
-    let notes = listener.notes.lock().clone();
+/// A listener's list is the store's; of one that is over, because it left for good, it is the beginning of it.
+fn hearing(log: &Log, (name, notes, is_over): (&str, &Notes, bool), findings: &mut Findings) {
     findings.doubled += notes.doubled;
     findings.out_of_order += notes.misplaced;
     for example in notes.examples.iter().take(2) {
@@ -180,7 +184,6 @@ fn hearing(log: &Log, listener: &Listener, findings: &mut Findings) {
     if notes.connections == 0 {
         return;
     }
-    let is_over = listener.habit == Habit::Stays && !notes.is_connected;
     for (index, (events, room)) in log.iter().zip(&notes.rooms).enumerate() {
         findings.told_to_read += room.told_to_read.len();
         let heard: HashMap<u64, &Option<String>> =
@@ -198,10 +201,10 @@ fn hearing(log: &Log, listener: &Listener, findings: &mut Findings) {
             match heard.get(&event.seq) {
                 Some(heard) if heard.as_ref() == message => {}
                 Some(heard) => {
-                    findings.lost(|| format!("{} heard {heard:?} as {event:?}", listener.name));
+                    findings.lost(|| format!("{name} heard {heard:?} as {event:?}"));
                 }
                 None => findings.lost(|| {
-                    let (name, end) = (&listener.name, &notes.last_end);
+                    let end = &notes.last_end;
                     let (base, last) = (room.base, room.last);
                     format!(
                         "{name} never heard {} in room {index} ({base} to {last}, {end})",
@@ -212,8 +215,7 @@ fn hearing(log: &Log, listener: &Listener, findings: &mut Findings) {
         }
         let beyond = room.items.iter().filter(|item| item.seq > events.len() as u64).count();
         if beyond > 0 {
-            findings
-                .lost(|| format!("{} heard {beyond} events that are not stored", listener.name));
+            findings.lost(|| format!("{name} heard {beyond} events that are not stored"));
         }
     }
 }

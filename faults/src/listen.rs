@@ -46,8 +46,8 @@ pub(crate) struct Hearing {
     /// Told that events up to a seq cannot be told one by one: from and to.
     pub(crate) told_to_read: Vec<(u64, u64)>,
     /// Longest time between two events, and when the last one came.
-    longest: Duration,
-    last_at: Option<Instant>,
+    pub(crate) longest: Duration,
+    pub(crate) last_at: Option<Instant>,
 }
 
 /// All that a listener has noted.

@@ -85,7 +85,7 @@ impl Socket {
                     socket.heard = early;
                     return Ok((socket, body));
                 }
-                other => early.push_back(other),
+                other @ (Heard::Event { .. } | Heard::Ack { .. }) => early.push_back(other),
             }
         }
     }

@@ -10,13 +10,14 @@ use super::Violation;
 
 const PAGES: [&str; 3] = ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"];
 const COMMANDS: [&str; 2] = ["cargo xtask run", "cargo xtask test"];
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "crates/",
     "web/",
     "e2e/",
     "sdk/",
     "vocabularies/",
     "benches/",
+    "faults/",
     "fuzz/",
     "xtask/",
     "docs/",
