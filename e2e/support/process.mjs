@@ -47,10 +47,12 @@ function inherited() {
 
 /** One running program; keeps the last lines it wrote. */
 export class Child {
-  constructor(bin, args, { env = {}, cwd } = {}) {
+  constructor(bin, args, { env = {}, cwd, uid, gid } = {}) {
     this.lines = [];
     this.process = spawn(bin, args, {
       cwd,
+      uid,
+      gid,
       env: { ...inherited(), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

@@ -546,13 +546,25 @@ pub trait CommitListener: Send + Sync {
 /// What one commit brought.
 pub struct Commit {
     events: Vec<Event>,
+    is_unsure: bool,
     answers: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Commit {
     /// The events of one commit, ascending by `pos`, and what lets its callers go on.
     pub fn new(events: Vec<Event>, answers: impl FnOnce() + Send + 'static) -> Self {
-        Self { events, answers: Some(Box::new(answers)) }
+        Self { events, is_unsure: false, answers: Some(Box::new(answers)) }
+    }
+
+    /// The store did not say whether a commit succeeded, and by now it has or never will: its events, if there
+    /// are any, must be read.
+    pub fn unsure(answers: impl FnOnce() + Send + 'static) -> Self {
+        Self { events: Vec::new(), is_unsure: true, answers: Some(Box::new(answers)) }
+    }
+
+    /// Whether it is one of those.
+    pub fn is_unsure(&self) -> bool {
+        self.is_unsure
     }
 
     /// The events; the callers still wait.

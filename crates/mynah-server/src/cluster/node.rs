@@ -104,15 +104,18 @@ pub struct Node {
 }
 
 impl Node {
-    /// Puts a node together; what others say beside events comes out of the receiver, in order.
-    pub fn new(parts: Parts) -> (Self, mpsc::Receiver<Word>, Arc<NodeStats>) {
+    /// Puts a node together that delivers what is stored after `base`, a place in the log; what others say beside
+    /// events comes out of the receiver, in order.
+    pub fn new(parts: Parts, base: u64) -> (Self, mpsc::Receiver<Word>, Arc<NodeStats>) {
         let (words, heard) = mpsc::channel(WORDS_MAX);
         let (reader, answers) =
             Reader::new(Arc::clone(&parts.feed), Arc::clone(parts.voice.broker()));
         let stats = Arc::<NodeStats>::default();
         let now = Instant::now();
+        let mut follower = Follower::new(FollowerConfig::default(), 0);
+        follower.start(base);
         let node = Self {
-            follower: Follower::new(FollowerConfig::default(), 0),
+            follower,
             peers: Peers::new(0, 0),
             known_as: None,
             words,
@@ -156,7 +159,7 @@ impl Node {
             }
             let now = self.now();
             self.follower.tick(now);
-            if Instant::now() >= self.next_beat {
+            if self.follower.wants_beat() || Instant::now() >= self.next_beat {
                 self.beat();
             }
             self.act().await;
@@ -166,6 +169,13 @@ impl Node {
     async fn committed(&mut self, mut commit: Commit) {
         let now = self.now();
         let mut last = None;
+        if commit.is_unsure()
+            && let Some((slot, _)) = self.parts.voice.own()
+        {
+            self.follower.unsure(now, slot);
+            // Before anything else is said.
+            self.beat();
+        }
         for event in commit.take_events() {
             let channel = streams::channel_of(&event);
             self.parts.voice.say(&channel, Kind::Event, || wire::event(&event));

@@ -160,7 +160,7 @@ impl Newcomer {
             reached: house.reached.clone(),
             feed,
         };
-        let (node, words, stats) = Node::new(parts);
+        let (node, words, stats) = Node::new(parts, house.chat.head_pos().await?);
         gauges::watch_cluster(&house.metrics, &voice, &stats);
         house.live.connect(voice.clone());
         tokio::spawn(node.run(Inputs { commits, broker }));

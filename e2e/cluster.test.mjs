@@ -1,0 +1,221 @@
+// Two nodes with one PostgreSQL and one broker: stock clients need not know which node they are at.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { after, before, describe } from "node:test";
+import { Api, newUser, roomOf } from "./support/api.mjs";
+import { Member } from "./support/members.mjs";
+import { Server, scenarios } from "./support/server.mjs";
+import { camel, closing, native } from "./support/sockets.mjs";
+import { Nats, Postgres, Redis } from "./support/stores.mjs";
+import { TcpProxy } from "./support/tcp-proxy.mjs";
+import { Traveller } from "./support/traveller.mjs";
+import { until } from "./support/wait.mjs";
+
+/** A balancer that sends each connection to the next node. */
+class RoundRobin extends TcpProxy {
+  static async before(...nodes) {
+    const proxy = await RoundRobin.start(nodes[0].url);
+    proxy.targets = nodes.map(({ url }) => {
+      const { hostname, port } = new URL(url);
+      return { host: hostname, port: Number(port) };
+    });
+    let turn = 0;
+    Object.defineProperty(proxy, "target", {
+      get: () => proxy.targets[turn++ % proxy.targets.length],
+    });
+    return proxy;
+  }
+
+  static start(target) {
+    return TcpProxy.start.call(RoundRobin, target);
+  }
+}
+
+const hears = (client, id) => client.got("message.created", (message) => message.id === id);
+
+let postgres;
+before(async () => {
+  postgres = await Postgres.start();
+});
+after(() => postgres?.close());
+
+for (const Broker of [Redis, Nats]) {
+  describe(`two nodes on ${Broker.name}`, () => {
+    let broker;
+    let one;
+    let two;
+    before(async () => {
+      broker = await Broker.start();
+      const env = { DATABASE_URL: postgres.database(), ...broker.env };
+      // Both at once: one makes the tables, the other waits.
+      [one, two] = await Promise.all([Server.start({ env }), Server.start({ env })]);
+      await bothKnow(one, two);
+    });
+    after(async () => {
+      await Promise.all([one?.close(), two?.close()]);
+      await broker?.close();
+    });
+    const scenario = scenarios(() => ({ log: `${one?.log}\n--- second node ---\n${two?.log}` }));
+    everything(scenario, () => ({ one, two, broker }));
+  });
+}
+
+/** Each has heard of the other. */
+async function bothKnow(...nodes) {
+  for (const node of nodes)
+    await until(async () => (await metric(node, "mynah_cluster_nodes")) === 2, "two nodes");
+}
+
+async function metric(node, name) {
+  const text = await (await fetch(`${node.adminUrl}/metrics`)).text();
+  const line = text.split("\n").find((one) => one.startsWith(`${name} `));
+  return line ? Number(line.slice(name.length + 1)) : undefined;
+}
+
+function everything(scenario, nodes) {
+  scenario("what is said on one node is heard on the other, in order, both ways", async (t) => {
+    const { one, two } = nodes();
+    const { room, users } = await roomOf(one.url, "ada", "bob");
+    const [ada, bob] = [await native(one.url, users[0]), await native(two.url, users[1])];
+    closing(t, ada, bob);
+    const sent = [];
+    for (let n = 0; n < 50; n += 1) {
+      const [api, base] = n % 2 ? [users[0], one] : [users[1], two];
+      sent.push(await new Api(base.url, api.accessToken).send(room.id, `n ${n}`));
+    }
+    for (const client of [ada, bob]) {
+      await hears(client, sent.at(-1).id);
+      const seqs = client.all("message.created").map(({ seq }) => seq);
+      assert.deepEqual(seqs, sent.map(({ seq }) => seq));
+    }
+  });
+
+  scenario("a room made on one node is joined and left on the other", async (t) => {
+    const { one, two } = nodes();
+    const [ada, bob] = [await newUser(one.url, "ada"), await newUser(two.url, "bob")];
+    const listener = await native(two.url, bob);
+    closing(t, listener);
+    const room = await ada.api.createRoom("made later");
+    await new Api(one.url, bob.accessToken).join(room.id);
+    await listener.got("room.added", ({ room: { id } }) => id === room.id);
+    const first = await ada.api.send(room.id, "welcome");
+    await hears(listener, first.id);
+    await new Api(one.url, bob.accessToken).ok("POST", `/v1/rooms/${room.id}/leave`, {});
+    await listener.got("room.removed", (event) => event.roomId === room.id);
+    await ada.api.send(room.id, "without bob");
+    const other = await newUser(one.url, "eve");
+    const also = await other.api.createRoom("as a sign of life");
+    await new Api(one.url, bob.accessToken).join(also.id);
+    await listener.got("room.added", ({ room: { id } }) => id === also.id);
+    const contents = listener.all("message.created").map(({ content }) => content);
+    assert.deepEqual(contents, ["welcome"]);
+  });
+
+  scenario("typing and read receipts cross nodes, and typing ends", async (t) => {
+    const { one, two } = nodes();
+    const { room, users } = await roomOf(one.url, "ada", "bob");
+    const [ada, bob] = [await native(one.url, users[0]), await native(two.url, users[1])];
+    closing(t, ada, bob);
+    const message = await users[1].api.send(room.id, "read me");
+    await hears(ada, message.id);
+    ada.socket.emit("typing.start", { roomId: room.id });
+    await bob.got("typing", ({ isTyping }) => isTyping === true);
+    await ada.ok("message.read", { roomId: room.id, seq: message.seq });
+    await bob.got("receipt.read", ({ userId }) => userId === users[0].user.id);
+    await bob.got("typing", ({ isTyping }) => isTyping === false);
+  });
+
+  scenario("polling works with every request at the other node, and so does the upgrade", async (t) => {
+    const { one, two } = nodes();
+    const { room, users } = await roomOf(one.url, "ada", "bob");
+    const balancer = await RoundRobin.before(one, two);
+    t.after(() => balancer.close());
+    // The library opens a new connection for each request: none of them at the node of the one before.
+    const polling = await camel(balancer.url, users[0], { transports: ["polling"] });
+    closing(t, polling);
+    await polling.ok("join_room", { roomId: room.id });
+    for (let n = 0; n < 5; n += 1) {
+      const { id } = await users[1].api.send(room.id, `poll ${n}`);
+      await polling.got("new_message", (message) => message.id === id);
+    }
+    const upgrading = await camel(balancer.url, users[1], { transports: ["polling", "websocket"] });
+    closing(t, upgrading);
+    await until(() => upgrading.socket.io.engine.transport.name === "websocket", "the upgrade");
+    await upgrading.ok("join_room", { roomId: room.id });
+    const { id } = await users[0].api.send(room.id, "over the new line");
+    await upgrading.got("new_message", (message) => message.id === id);
+  });
+
+  scenario("a client that is lost is recovered at the other node: nothing missing, nothing twice", async (t) => {
+    const { one, two } = nodes();
+    const { room, users } = await roomOf(one.url, "ada", "bob");
+    const traveller = await Traveller.open(t, one.url, users[1], room, {
+      kind: undefined,
+      vocabulary: "native",
+    });
+    for (let n = 0; n < 10; n += 1) {
+      const from = n % 2 ? one : two;
+      await new Api(from.url, users[0].accessToken).send(room.id, `before ${n}`);
+    }
+    for (const node of [two, one, two]) {
+      const { hostname, port } = new URL(node.url);
+      const back = await traveller.away(async () => {
+        await users[0].api.send(room.id, "unheard");
+        traveller.line.target = { host: hostname, port: Number(port) };
+      });
+      assert.equal(back.recovered, true);
+      await new Api(two.url, users[0].accessToken).send(room.id, "live");
+      await traveller.heardAll(users[0].api);
+    }
+  });
+
+  scenario("the same client id on both nodes at once is one message", async () => {
+    const { one, two } = nodes();
+    const { room, users } = await roomOf(one.url, "ada");
+    const apis = [one, two].map(({ url }) => new Api(url, users[0].accessToken));
+    for (let round = 0; round < 20; round += 1) {
+      const clientId = randomUUID();
+      const answers = await Promise.all(apis.map((api) => api.send(room.id, "once", clientId)));
+      assert.equal(answers[0].id, answers[1].id);
+      assert.equal(answers[0].seq, answers[1].seq);
+    }
+    const kept = await users[0].api.history(room.id);
+    assert.deepEqual(kept.map(({ number }) => number), Array.from({ length: 20 }, (_, n) => n + 1));
+  });
+
+  scenario("signing out on one node ends the sockets and the tokens on the other", async (t) => {
+    const { one, two } = nodes();
+    const ada = await newUser(one.url, "ada");
+    const client = await native(two.url, ada);
+    closing(t, client);
+    await new Api(two.url, ada.accessToken).ok("GET", "/v1/auth/me");
+    const began = performance.now();
+    await ada.api.ok("POST", "/v1/auth/logout", {});
+    await client.state("disconnect");
+    assert.ok(performance.now() - began < 10_000);
+    const after = await new Api(two.url, ada.accessToken).call("GET", "/v1/auth/me");
+    assert.equal(after.status, 401);
+  });
+
+  scenario("while the broker is away each node serves its own, and then nothing is missing", async (t) => {
+    const { one, two, broker } = nodes();
+    const { room, users } = await roomOf(one.url, "ada", "bob");
+    const [here, there] = [
+      await Member.open(one.url, users[0], room, { vocabulary: "native" }),
+      await Member.open(two.url, users[1], room, { vocabulary: "native" }),
+    ];
+    t.after(() => Promise.all([here.close(), there.close()]));
+    await broker.kill();
+    const sent = [];
+    for (let n = 0; n < 20; n += 1) {
+      const base = n % 2 ? one : two;
+      sent.push(await new Api(base.url, users[0].accessToken).send(room.id, `dark ${n}`));
+    }
+    await broker.spawn();
+    for (const member of [here, there]) {
+      await member.hears(sent.at(-1).id);
+      assert.deepEqual(member.heard().map(({ seq }) => seq), sent.map(({ seq }) => seq));
+    }
+    await bothKnow(one, two);
+  });
+}
