@@ -221,7 +221,7 @@ async fn main() -> anyhow::Result<()> {
     let router = Arc::clone(&sockets).router().merge(engines.router()).merge(plain);
     let address = SocketAddr::from(([127, 0, 0, 1], options.port));
     let listener = TcpListener::bind(address).await?;
-    let (_stop, stopped) = watch::channel(false);
+    let (_stop, stopped) = watch::channel(listener::Stage::Open);
     listener::serve(listener, router, 10_000, stopped).await;
     Ok(())
 }

@@ -85,11 +85,20 @@ pub struct ServerConfig {
     pub data_dir: PathBuf,
     /// How long connections get to end at shutdown, in seconds.
     pub drain_s: u64,
+    /// How long before that `/readyz` says that the server leaves while everything is still served, in seconds:
+    /// what a load balancer needs to notice.
+    pub drain_delay_s: u64,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self { host: "0.0.0.0".to_owned(), port: 4000, data_dir: "./data".into(), drain_s: 30 }
+        Self {
+            host: "0.0.0.0".to_owned(),
+            port: 4000,
+            data_dir: "./data".into(),
+            drain_s: 30,
+            drain_delay_s: 0,
+        }
     }
 }
 

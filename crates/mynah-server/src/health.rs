@@ -22,10 +22,19 @@ pub enum Readiness {
     StoreDown,
 }
 
+/// How near the process is to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// Serves as before, and says that it will not for long.
+    Leaving,
+    Draining,
+}
+
 /// Probes the store and knows whether the process drains.
 pub struct Health {
     journal: Arc<dyn JournalStore>,
-    draining: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     /// The last probe; the lock also makes concurrent callers share one probe.
     last: Mutex<Option<(Instant, bool)>>,
 }
@@ -33,30 +42,35 @@ pub struct Health {
 impl Health {
     /// Puts the probes on the store.
     pub fn new(journal: Arc<dyn JournalStore>) -> Self {
-        Self { journal, draining: watch::Sender::new(false), last: Mutex::new(None) }
+        Self { journal, phase: watch::Sender::new(Phase::Serving), last: Mutex::new(None) }
     }
 
-    /// Says from now on that no new traffic is wanted.
+    /// Says from now on that no new traffic is wanted, and still takes it: balancers need a moment to notice.
+    pub fn leave(&self) {
+        self.phase.send_modify(|phase| *phase = Phase::Leaving.max(*phase));
+    }
+
+    /// Takes no new traffic from now on.
     pub fn drain(&self) {
-        self.draining.send_replace(true);
+        self.phase.send_replace(Phase::Draining);
     }
 
     /// Whether [`Self::drain`] was called.
     pub fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        *self.phase.borrow() == Phase::Draining
     }
 
     /// Waits until [`Self::drain`] is called, so that long waits can end early.
     pub async fn drained(&self) {
-        let mut draining = self.draining.subscribe();
-        if draining.wait_for(|draining| *draining).await.is_err() {
+        let mut phase = self.phase.subscribe();
+        if phase.wait_for(|phase| *phase == Phase::Draining).await.is_err() {
             tracing::debug!("the health state is gone; nothing drains any more");
         }
     }
 
     /// The state now; the store is asked at most once a second.
     pub async fn readiness(&self) -> Readiness {
-        if self.is_draining() {
+        if *self.phase.borrow() != Phase::Serving {
             return Readiness::Draining;
         }
         let mut last = self.last.lock().await;

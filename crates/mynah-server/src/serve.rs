@@ -8,13 +8,15 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::cluster::membership::Usurped;
-use crate::config::{Config, Stage};
-use crate::wiring::{Clustered, build};
+use crate::config::{self, Config};
+use crate::listener::Stage;
+use crate::wiring::{Built, Clustered, build};
 use crate::{drain, listener, secrets};
 
-/// How long requests that are being answered may take after the last connection is gone.
+/// How long requests that are being answered may take after the last connection is gone, at least.
 const LAST_ANSWERS: Duration = Duration::from_millis(250);
 /// Most connections of operators, on each of their listeners.
 const OPERATORS_MAX: usize = 1_000;
@@ -32,11 +34,11 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     }
     let data_dir = config.server.data_dir.clone();
     prepare(&data_dir)?;
-    if config.auth.jwt_secret.is_empty() && config.env == Stage::Development {
+    if config.auth.jwt_secret.is_empty() && config.env == config::Stage::Development {
         config.auth.jwt_secret = secrets::kept_jwt_secret(&data_dir)
             .with_context(|| format!("cannot keep a secret in {}", data_dir.display()))?;
     }
-    if config.auth.encryption_key.is_empty() && config.env == Stage::Development {
+    if config.auth.encryption_key.is_empty() && config.env == config::Stage::Development {
         config.auth.encryption_key = secrets::kept_encryption_key(&data_dir)
             .with_context(|| format!("cannot keep a secret in {}", data_dir.display()))?;
     }
@@ -47,7 +49,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     let mut built = build(&config, &data_dir).await?;
     built.begin().await?;
     announce(&config, &public)?;
-    let (stop, stopped) = watch::channel(false);
+    let (stage, stages) = watch::channel(Stage::Open);
     let most = config.limits.connections_max;
     let mut serving = JoinSet::new();
     for (listener, router, most) in [
@@ -57,12 +59,17 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
         (pusher.metrics, built.pusher_metrics.clone(), OPERATORS_MAX),
     ] {
         if let Some((listener, router)) = listener.zip(router) {
-            serving.spawn(listener::serve(listener, router, most, stopped.clone()));
+            serving.spawn(listener::serve(listener, router, most, stages.clone()));
         }
     }
     let usurped = wait_for_end(built.cluster.as_mut()).await?;
+    stage.send_replace(Stage::Closing);
+    if usurped.is_none() {
+        announce_end(&built, Duration::from_secs(config.server.drain_delay_s)).await?;
+    }
     tracing::info!("stopping: no new connections, asking the open ones to leave");
     built.house.health.drain();
+    let over = Instant::now() + Duration::from_secs(config.server.drain_s);
     tokio::select! {
         () = drain::drain(&built.hub, Duration::from_secs(config.server.drain_s)) => {}
         again = wait_for_signal() => {
@@ -71,9 +78,9 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
             drain::cut(&built.hub).await;
         }
     }
-    stop.send_replace(true);
+    stage.send_replace(Stage::Closed);
     let answers = async { while serving.join_next().await.is_some() {} };
-    if tokio::time::timeout(LAST_ANSWERS, answers).await.is_err() {
+    if timeout_at(over.max(Instant::now() + LAST_ANSWERS), answers).await.is_err() {
         tracing::warn!("requests were cut off while they were being answered");
     }
     if let Some(webhooks) = &built.webhooks {
@@ -85,6 +92,20 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     built.stores.close().await;
     tracing::info!("stopped");
     usurped.map_or(Ok(()), |usurped| Err(usurped.into()))
+}
+
+/// Says that the end is near and serves as before, until those who send traffic have noticed. A second signal
+/// ends the wait.
+async fn announce_end(built: &Built, delay: Duration) -> anyhow::Result<()> {
+    built.house.health.leave();
+    if delay.is_zero() {
+        return Ok(());
+    }
+    tracing::info!(?delay, "stopping soon: /readyz says so, requests are still taken");
+    tokio::select! {
+        () = tokio::time::sleep(delay) => Ok(()),
+        again = wait_for_signal() => again,
+    }
 }
 
 /// The listeners that only Pusher's clients, back ends and operators use.

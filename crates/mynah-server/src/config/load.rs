@@ -274,7 +274,7 @@ mod tests {
                 "MYNAH_SERVER__PROT",
                 "1",
                 "MYNAH_SERVER__PROT: server.prot is not an entry; known here: host, port, \
-                 data_dir, drain_s",
+                 data_dir, drain_s, drain_delay_s",
             ),
             (
                 "MYNAH_SOCKETIO__COOKIE__SAME_SITE",

@@ -72,7 +72,7 @@ struct House {
     apps: Vec<Arc<App>>,
     is_draining: Arc<AtomicBool>,
     /// The listener ends with it.
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<listener::Stage>,
 }
 
 impl House {
@@ -109,7 +109,7 @@ impl House {
         let router = Door::new(parts, options).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(listener::Stage::Open);
         tokio::spawn(listener::serve(listener, router, 1_000, stopped));
         let apps = apps.into_iter().map(Arc::new).collect();
         Self { address, channels, notes, apps, is_draining, stop }

@@ -22,7 +22,7 @@ impl Client {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Arc::clone(&house.edge).router();
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(crate::listener::Stage::Open);
         tokio::spawn(async move {
             crate::listener::serve(listener, router, 10, stopped).await;
             drop(stop);

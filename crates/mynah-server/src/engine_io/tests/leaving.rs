@@ -76,7 +76,7 @@ pub(super) async fn serve(house: &House) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     let router = house.edge.router();
     tokio::spawn(async move {
-        let (_stop, stopped) = watch::channel(false);
+        let (_stop, stopped) = watch::channel(listener::Stage::Open);
         listener::serve(listener, router, 100, stopped).await;
     });
     address

@@ -1,3 +1,6 @@
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
 use mynah_domain::ports::StoreError;
 
 use super::*;
@@ -134,6 +137,34 @@ async fn a_draining_process_wants_no_traffic() {
         HttpOptions::default()
     });
     assert_eq!(door.get("", "/readyz").await.expect(503)["status"], "shutting_down");
+}
+
+#[tokio::test]
+async fn a_leaving_process_says_so_and_serves_on() {
+    let door = Door::new();
+    door.house.health.leave();
+    assert_eq!(door.get("", "/readyz").await.expect(503)["status"], "shutting_down");
+    assert!(!door.house.health.is_draining());
+    door.register("ada").await;
+}
+
+#[tokio::test]
+async fn a_probe_tells_who_asks_if_it_is_asked() {
+    let door = Door::with(|_| {
+        let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        HttpOptions { trusted_proxies, ..HttpOptions::default() }
+    });
+    let asked = async |peer: &str| {
+        let mut request = Request::builder().uri("/livez?client");
+        request = request.header("x-forwarded-for", "203.0.113.9");
+        let mut request = request.body(Body::empty()).unwrap();
+        let peer = SocketAddr::new(peer.parse().unwrap(), 1);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        door.send(request).await.expect(200)
+    };
+    let told = |client, believed| json!({"status": "ok", "client": client, "forwarded": true, "believed": believed});
+    assert_eq!(asked("10.1.1.1").await, told("203.0.113.9", true));
+    assert_eq!(asked("192.0.2.1").await, told("192.0.2.1", false));
 }
 
 #[tokio::test]

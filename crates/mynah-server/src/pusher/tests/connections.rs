@@ -118,7 +118,7 @@ async fn a_connection_that_vanishes_leaves_nothing_behind() {
     until(|| house.channels.connections(id) == 0).await;
     assert_eq!(house.channels.channel(id, "news"), None);
     assert_eq!(house.channels.app(house.app()).channels(), 0);
-    house.stop.send_replace(true);
+    house.stop.send_replace(listener::Stage::Closed);
     let traffic = house.channels.traffic();
     assert_eq!(traffic.len(), 1);
     let (_, traffic) = &traffic[0];
