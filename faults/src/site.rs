@@ -145,7 +145,7 @@ impl Site {
         };
         let mut site = Self { nodes: Vec::new(), database, broker, setup: setup.clone() };
         for _ in 0..setup.nodes {
-            let node = site.new_node().await?;
+            let node = site.new_node(&[]).await?;
             site.nodes.push(node);
         }
         for node in &mut site.nodes {
@@ -155,8 +155,10 @@ impl Site {
     }
 
     /// Launches one more node of this site, which is not waited for and not in the list.
-    pub(crate) async fn new_node(&self) -> Result<Node> {
+    pub(crate) async fn new_node(&self, more: &[(&str, &str)]) -> Result<Node> {
         let mut environment = environment();
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        environment.extend(more);
         let (mut store_link, mut broker_link) = (None, None);
         if let Some(database) = &self.database {
             let proxy = Proxy::new();

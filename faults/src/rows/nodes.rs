@@ -13,7 +13,7 @@ use crate::outcome::{Check, Outcome, time};
 use crate::plan::Plan;
 use crate::presence;
 use crate::scene::{Cast, Scene, owner, until};
-use crate::site::{DRAIN_S, Site};
+use crate::site::{DRAIN_S, Node, Site};
 use crate::socket::Socket;
 use crate::token;
 
@@ -23,6 +23,7 @@ const OFFLINE: Duration = Duration::from_mins(1);
 const LEFT: Duration = Duration::from_secs(30);
 const AT_ONCE: Duration = Duration::from_secs(1);
 const BOUND: Duration = Duration::from_mins(2);
+const SPEAK_LIMIT: Duration = Duration::from_secs(10);
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// F1.
@@ -157,7 +158,11 @@ pub(crate) async fn paused_and_twins(site: &mut Site, plan: &Plan) -> Result<Out
         scene.mark();
         block_in_place(|| site.node_mut(victim)?.program.pause().map_err(anyhow::Error::from))?;
         scene.faults += 1;
-        sleep(plan.seconds(20.0, 600.0 / plan.rounds(1, 2) as f64)).await;
+        sleep(plan.seconds(18.0, 600.0 / plan.rounds(1, 2) as f64)).await;
+        // Whatever number the paused node had may be another's when it wakes up.
+        let mut heir = site.new_node(&[]).await?;
+        block_in_place(|| heir.program.wait_ready())?;
+        speak(&scene, &heir).await?;
         block_in_place(|| site.node_mut(victim)?.program.resume().map_err(anyhow::Error::from))?;
         let resumed = Instant::now();
         let back = timeout(Duration::from_secs(30), scene.first_ack_of(victim, resumed)).await;
@@ -172,6 +177,7 @@ pub(crate) async fn paused_and_twins(site: &mut Site, plan: &Plan) -> Result<Out
             scene.remarks.push(format!("the paused node acknowledged again after {text}"));
         }
         scene.first_ack_of(victim, resumed).await?;
+        speak(&scene, &heir).await?;
         scene.catch_up().await?;
     }
     twins(site, &mut scene).await?;
@@ -183,10 +189,8 @@ pub(crate) async fn paused_and_twins(site: &mut Site, plan: &Plan) -> Result<Out
 async fn twins(site: &mut Site, scene: &mut Scene) -> Result<()> {
     let mut pair = Vec::new();
     for _ in 0..2 {
-        let mut node = site.new_node().await?;
-        let environment = node.program.environment_mut();
-        environment.push(("MYNAH_CLUSTER__NODE_ID".to_owned(), "twin".to_owned()));
-        block_in_place(|| node.program.restart())?;
+        let mut node = site.new_node(&[("MYNAH_CLUSTER__NODE_ID", "twin")]).await?;
+        block_in_place(|| node.program.wait_ready())?;
         pair.push(node);
     }
     scene.faults += 1;
@@ -211,10 +215,15 @@ async fn twins(site: &mut Site, scene: &mut Scene) -> Result<()> {
     ));
     let lives = block_in_place(|| second.program.ended())?.is_none();
     scene.check(Check::must("and the newer one serves", lives, String::new()));
-    let mut http = Http::new(second.address(), &token::sign(&owner(&scene.course.prefix)));
+    speak(scene, &second).await
+}
+
+/// Sends a message through a node that the senders do not know.
+async fn speak(scene: &Scene, node: &Node) -> Result<()> {
+    let mut http = Http::new(node.address(), &token::sign(&owner(&scene.course.prefix)));
     let room = scene.course.rooms.first().context("no room")?;
-    let body = json!({ "content": "from the twin" }).to_string();
+    let body = json!({ "content": "from another node" }).to_string();
     let path = format!("/v1/rooms/{room}/messages");
-    http.call("POST", &path, Some(body), BACK).await?.ok("a send through the newer one")?;
+    http.call("POST", &path, Some(body), SPEAK_LIMIT).await?.ok("a send through another node")?;
     Ok(())
 }

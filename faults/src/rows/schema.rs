@@ -203,8 +203,12 @@ pub(crate) fn in_file(folder: &std::path::Path, sql: &str) -> Result<String> {
     let mut files = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path());
     let file = files.find(|path| path.extension().is_some_and(|end| end == "sqlite3"));
     let file = file.with_context(|| format!("no database in {}", folder.display()))?;
-    let output =
-        Command::new("sqlite3").arg(file).arg(sql).output().context("sqlite3 is missing")?;
+    let output = Command::new("sqlite3")
+        .args(["-cmd", ".timeout 10000"])
+        .arg(file)
+        .arg(sql)
+        .output()
+        .context("sqlite3 is missing")?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

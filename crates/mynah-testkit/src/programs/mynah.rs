@@ -84,11 +84,6 @@ impl Mynah {
         self.folder.join("data")
     }
 
-    /// The variables it is started with the next time.
-    pub fn environment_mut(&mut self) -> &mut Vec<(String, String)> {
-        &mut self.setup.environment
-    }
-
     /// Kills it (SIGKILL).
     ///
     /// # Errors
