@@ -33,11 +33,22 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, options: &Options) -
         build::server(workspace, steps)?;
         workspace.release_binary("mynah")
     };
+    let mut runner = runner(workspace, steps)?;
+    runner.args(options.short.then_some("--short")).arg("--server").arg(server);
+    steps.runner("faults", runner.args(&options.args))
+}
+
+/// The short run against the release server, which must be built.
+pub(crate) fn short(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    let mut runner = runner(workspace, steps)?;
+    runner.arg("--short").arg("--server").arg(workspace.release_binary("mynah"));
+    steps.runner("faults, short", &mut runner)
+}
+
+fn runner(workspace: &Workspace, steps: &mut Steps) -> Result<Command> {
     steps.step("build: mynah-faults (release)", || {
         let args = ["build", "--release", "--locked", "-p", "mynah-faults"];
         process::run(&mut workspace.cargo(args))
     })?;
-    let mut runner = Command::new(workspace.release_binary("mynah-faults"));
-    runner.args(options.short.then_some("--short")).arg("--server").arg(server);
-    steps.runner("faults", runner.args(&options.args))
+    Ok(Command::new(workspace.release_binary("mynah-faults")))
 }

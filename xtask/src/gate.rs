@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 
 use crate::build;
 use crate::e2e;
+use crate::faults;
 use crate::node::{self, Package};
 use crate::process::{self, Steps};
 use crate::tidy;
@@ -42,6 +43,7 @@ pub(crate) fn test(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     e2e::build_all(workspace, steps)?;
     let package = e2e::install(workspace, steps)?;
     e2e::crash_rounds(workspace, steps, CRASH_ROUNDS)?;
+    faults::short(workspace, steps)?;
     e2e::tests(workspace, steps, &package, &[])
 }
 
@@ -60,7 +62,7 @@ fn rust(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
         let args = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
         process::run(cargo(&args).env("RUSTDOCFLAGS", deny_warnings()))
     })?;
-    steps.step("databases for the import tests", tools::databases)?;
+    steps.step("databases and brokers for the tests", tools::databases)?;
     if tools::has_nextest() {
         steps.runner("tests", &mut cargo(&["nextest", "run", "--workspace", "--locked"]))?;
     } else {

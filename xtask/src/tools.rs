@@ -81,7 +81,7 @@ pub(crate) fn c_toolchain() -> Result<()> {
     }
 }
 
-/// The databases that the tests of `mynah app import` start for themselves.
+/// The databases and brokers that tests start for themselves.
 pub(crate) fn databases() -> Result<()> {
     let debians = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut debians = debians.map(|version| version.path().join("bin/initdb"));
@@ -94,6 +94,11 @@ pub(crate) fn databases() -> Result<()> {
     };
     if !is_there("mariadbd") || !is_there("mariadb-install-db") {
         apt_install("mariadb-server")?;
+    }
+    for program in ["redis-server", "nats-server", "sqlite3"] {
+        if !is_there(program) {
+            apt_install(program)?;
+        }
     }
     Ok(())
 }
