@@ -10,3 +10,6 @@ mod reading;
 pub mod streams;
 pub mod voice;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
