@@ -14,6 +14,7 @@ mod app_json;
 mod facts;
 mod marks;
 mod pace;
+pub mod postgres;
 pub mod soketi;
 pub mod sqlite;
 mod standing;

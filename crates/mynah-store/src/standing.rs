@@ -70,7 +70,7 @@ pub(crate) fn step(q: &Question<'_>, change: &MembershipChange) -> Outcome<Optio
         MembershipChange::SetRole { user, role } => {
             q.not_above_own(*role)?;
             let inside = q.target.filter(|m| matches!(m.state, S::Joined | S::Invited));
-            let Some(m) = inside else { return Err(ChatError::MissingUser(user.clone()).into()) };
+            let Some(m) = inside else { return Err(ChatError::MissingUser(user.clone())) };
             unless(m.role == *role, m.state, *role)
         }
     })

@@ -40,11 +40,12 @@ use mynah_domain::{MessageId, RoomId, TenantId, Timestamp, UserId};
 
 use crate::Recorder;
 
-/// Names every case once and makes a test of each; `$make` gives a fresh [`Subject`].
+/// Names every case once and hands the list to another macro of this crate.
+#[doc(hidden)]
 #[macro_export]
-macro_rules! conformance_tests {
-    ($make:ident) => {
-        $crate::conformance_tests!($make;
+macro_rules! conformance_list {
+    ($then:ident, $make:ident) => {
+        $crate::$then!($make;
             accounts: names_are_unique_in_any_case, credentials_are_found_by_either_login,
                 people_are_found_by_prefix, a_new_name_shows_everywhere,
                 tokens_rotate_and_old_ones_end_the_sign_in, two_tabs_both_stay_signed_in,
@@ -97,12 +98,39 @@ macro_rules! conformance_tests {
             model: random_histories_match_the_model;
         );
     };
+}
+
+/// Makes a test of each case; `$make` is a function that gives a fresh [`Subject`].
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:ident) => {
+        $crate::conformance_list!(conformance_tests, $make);
+    };
     ($make:ident; $($module:ident: $($case:ident),+;)+) => {
         $(mod $module {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 $crate::conformance::$module::$case(super::$make()).await;
             })+
+        })+
+    };
+}
+
+/// Makes a test of each group of cases, which share something that is slow to start: `$make::start()`
+/// gives it, and its method `subject()`, which is async, a fresh [`Subject`] for each case.
+#[macro_export]
+macro_rules! conformance_groups {
+    ($make:ident) => {
+        $crate::conformance_list!(conformance_groups, $make);
+    };
+    ($make:ident; $($module:ident: $($case:ident),+;)+) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $module() {
+            let make = $make::start();
+            $(
+                println!("{}::{}", stringify!($module), stringify!($case));
+                $crate::conformance::$module::$case(make.subject().await).await;
+            )+
         })+
     };
 }

@@ -1,0 +1,298 @@
+//! The way to the writer: a bounded queue of writes.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mynah_domain::chat::ChatError;
+use mynah_domain::message::{Appended, NewMessage};
+use mynah_domain::permission::Guard;
+use mynah_domain::ports::StoreError;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use crate::pace::Pace;
+
+use super::batch::AppendJob;
+use super::trouble::{Failure, Trouble};
+use super::tx::Tx;
+
+/// Texts of messages in one batch at most; one message more may go beyond.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
+
+/// One queued write that is no message.
+pub(super) trait Job: Send {
+    /// Does the work and keeps its outcome. A refusal is an outcome like any other. May be called again
+    /// after a failure, in another transaction.
+    fn run<'a, 't: 'a>(&'a mut self, tx: &'a mut Tx<'t>) -> Running<'a>;
+    /// Makes the engine's failure the outcome.
+    fn fail(&mut self, error: StoreError);
+    /// Tells the caller the outcome.
+    fn answer(self: Box<Self>);
+}
+
+struct Call<R, E, F> {
+    work: F,
+    outcome: Option<Result<R, E>>,
+    reply: oneshot::Sender<Result<R, E>>,
+}
+
+impl<R, E, F> Job for Call<R, E, F>
+where
+    R: Send,
+    E: Send + From<StoreError>,
+    F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send,
+{
+    fn run<'a, 't: 'a>(&'a mut self, tx: &'a mut Tx<'t>) -> Running<'a> {
+        Box::pin(async move {
+            self.outcome = Some(match (self.work)(tx).await {
+                Ok(done) => Ok(done),
+                Err(Trouble::Refused(error)) => Err(error),
+                Err(Trouble::Engine(failure)) => return Err(failure),
+            });
+            Ok(())
+        })
+    }
+
+    fn fail(&mut self, error: StoreError) {
+        self.outcome = Some(Err(error.into()));
+    }
+
+    fn answer(self: Box<Self>) {
+        let outcome = self.outcome.unwrap_or_else(|| Err(not_run().into()));
+        // A caller that went away does not want the answer.
+        drop(self.reply.send(outcome));
+    }
+}
+
+fn not_run() -> StoreError {
+    StoreError::Unavailable("the write was not run".to_owned())
+}
+
+/// What a write is.
+pub(super) enum Task {
+    Append(AppendJob),
+    /// Whether it may store events, and the work.
+    Other(bool, Box<dyn Job>),
+}
+
+/// A queued write.
+pub(super) struct Queued {
+    pub(super) task: Task,
+    since: Instant,
+}
+
+impl Queued {
+    /// Makes a failure the outcome.
+    pub(super) fn fail(&mut self, error: StoreError) {
+        match &mut self.task {
+            Task::Append(job) => job.fail(ChatError::Store(error)),
+            Task::Other(_, job) => job.fail(error),
+        }
+    }
+
+    /// Tells the caller the outcome.
+    pub(super) fn answer(self) {
+        match self.task {
+            Task::Append(job) => job.answer(ChatError::Store(not_run())),
+            Task::Other(_, job) => job.answer(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.task {
+            Task::Append(job) => job.bytes(),
+            Task::Other(..) => 0,
+        }
+    }
+
+    /// Whether it may store events.
+    pub(super) fn emits(&self) -> bool {
+        match &self.task {
+            Task::Append(_) => true,
+            Task::Other(emits, _) => *emits,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    writes: VecDeque<Queued>,
+    closing: bool,
+}
+
+/// Counters of the writer, for metrics.
+#[derive(Default)]
+pub(super) struct WriterCounters {
+    pub(super) commits: AtomicU64,
+    pub(super) writes: AtomicU64,
+    pub(super) failed_commits: AtomicU64,
+    pub(super) repeated: AtomicU64,
+    pub(super) connects: AtomicU64,
+    pub(super) last_batch: AtomicU64,
+    pub(super) largest_batch: AtomicU64,
+}
+
+/// The way to the writer.
+pub(super) struct WriteQueue {
+    waiting: Mutex<Waiting>,
+    filled: Notify,
+    length_max: usize,
+    pub(super) counters: WriterCounters,
+}
+
+impl WriteQueue {
+    pub(super) fn new(length_max: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            filled: Notify::new(),
+            length_max,
+            counters: WriterCounters::default(),
+        }
+    }
+
+    /// Queues a message now; the future waits for its commit.
+    pub(super) fn append(
+        &self,
+        guard: Guard,
+        new: NewMessage,
+    ) -> impl Future<Output = Result<Appended, ChatError>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.push(Task::Append(AppendJob::new(guard, new, reply)));
+        async move {
+            queued?;
+            answer.await.map_err(lost)?
+        }
+    }
+
+    /// Queues a write that may store events.
+    pub(super) fn call<R, E, F>(&self, work: F) -> impl Future<Output = Result<R, E>> + use<R, E, F>
+    where
+        R: Send + 'static,
+        E: Send + From<StoreError> + 'static,
+        F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send + 'static,
+    {
+        self.queue(true, work)
+    }
+
+    /// Queues a write that stores no events, and needs no place in the log for that.
+    pub(super) fn call_quietly<R, E, F>(
+        &self,
+        work: F,
+    ) -> impl Future<Output = Result<R, E>> + use<R, E, F>
+    where
+        R: Send + 'static,
+        E: Send + From<StoreError> + 'static,
+        F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send + 'static,
+    {
+        self.queue(false, work)
+    }
+
+    fn queue<R, E, F>(
+        &self,
+        emits: bool,
+        work: F,
+    ) -> impl Future<Output = Result<R, E>> + use<R, E, F>
+    where
+        R: Send + 'static,
+        E: Send + From<StoreError> + 'static,
+        F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.push(Task::Other(emits, Box::new(Call { work, outcome: None, reply })));
+        async move {
+            queued?;
+            answer.await.map_err(lost)?
+        }
+    }
+
+    fn push(&self, task: Task) -> Result<(), StoreError> {
+        let mut waiting = self.waiting.lock();
+        if waiting.closing {
+            return Err(StoreError::Unavailable("the store is closing".to_owned()));
+        }
+        if waiting.writes.len() >= self.length_max {
+            return Err(StoreError::Overloaded);
+        }
+        waiting.writes.push_back(Queued { task, since: Instant::now() });
+        if waiting.writes.len() == 1 {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Fails what has waited longer than `longest`.
+    pub(super) fn fail_waiting(&self, longest: Duration, error: &StoreError) {
+        let mut failed = Vec::new();
+        let mut waiting = self.waiting.lock();
+        while waiting.writes.front().is_some_and(|write| write.since.elapsed() >= longest) {
+            failed.extend(waiting.writes.pop_front());
+        }
+        drop(waiting);
+        for mut write in failed {
+            write.fail(error.clone());
+            write.answer();
+        }
+    }
+
+    /// Drops what waits, so that its callers hear of it.
+    pub(super) fn abandon(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closing = true;
+        let left = std::mem::take(&mut waiting.writes);
+        drop(waiting);
+        left.into_iter().for_each(Queued::answer);
+    }
+
+    /// Takes no more writes; the writer ends when those queued are done.
+    pub(super) fn close(&self) {
+        self.waiting.lock().closing = true;
+        self.filled.notify_one();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.lock().writes.len()
+    }
+
+    fn is_closing(&self) -> bool {
+        self.waiting.lock().closing
+    }
+
+    /// The next batch; `None` when the queue is closed and empty.
+    pub(super) async fn take(&self, most: usize, pace: &mut Pace) -> Option<Vec<Queued>> {
+        while self.len() == 0 {
+            if self.is_closing() {
+                return None;
+            }
+            self.filled.notified().await;
+        }
+        let before = self.len();
+        if !self.is_closing()
+            && let Some(until) = pace.gathers_until(before)
+        {
+            tokio::time::sleep_until(until.into()).await;
+            pace.gathered(self.len().saturating_sub(before));
+        }
+        pace.begin();
+        let mut waiting = self.waiting.lock();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < most && bytes < BATCH_BYTES_MAX {
+            let Some(write) = waiting.writes.pop_front() else { break };
+            bytes += write.bytes();
+            batch.push(write);
+        }
+        let size = batch.len() as u64;
+        self.counters.last_batch.store(size, Ordering::Relaxed);
+        self.counters.largest_batch.fetch_max(size, Ordering::Relaxed);
+        self.counters.writes.fetch_add(size, Ordering::Relaxed);
+        Some(batch)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the error says nothing")]
+fn lost(_gone: oneshot::error::RecvError) -> StoreError {
+    StoreError::Unavailable("the writer has stopped".to_owned())
+}

@@ -1,0 +1,185 @@
+//! A PostgreSQL of one's own, in a temporary folder on a free port.
+//!
+//! It does not run as root, so under root it runs as nobody.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mynah_domain::ports::CommitListener;
+use mynah_store::postgres::{PostgresOptions, PostgresStore};
+use mynah_testkit::Recorder;
+use mynah_testkit::conformance::Subject;
+use tokio_postgres::{Client, NoTls};
+
+const NOBODY: u32 = 65_534;
+
+/// A running server; stopped when dropped.
+pub(crate) struct Server {
+    bin: PathBuf,
+    folder: tempfile::TempDir,
+    is_root: bool,
+    port: u16,
+    databases: AtomicUsize,
+}
+
+impl Server {
+    /// Makes and starts a server.
+    pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With further options of `postgres`.
+    pub(crate) fn start_with(options: &str) -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let is_root = std::fs::metadata(folder.path()).expect("metadata").uid() == 0;
+        if is_root {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("given away");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its number").port();
+        let (bin, databases) = (programs(), AtomicUsize::new(0));
+        let server = Self { bin, folder, is_root, port, databases };
+        let mut make = server.command("initdb");
+        make.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust", "-U", "mynah"]);
+        done(make.arg("-D").arg(server.data()));
+        let own = server.folder.path().display();
+        let settings = format!(
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{own}'\n\
+             fsync = off\nfull_page_writes = off\nautovacuum = off\nmax_connections = 200\n\
+             deadlock_timeout = '100ms'\n{options}\n"
+        );
+        let file = server.data().join("postgresql.conf");
+        let before = std::fs::read_to_string(&file).expect("read");
+        std::fs::write(&file, before + &settings).expect("written");
+        drop(listener);
+        server.run();
+        server
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        if self.is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.current_dir("/").env("LC_ALL", "C").stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it, and waits until it takes connections.
+    pub(crate) fn run(&self) {
+        let mut start = self.command("pg_ctl");
+        start.args(["start", "-s", "-w", "-D"]).arg(self.data());
+        done(start.arg("-l").arg(self.folder.path().join("log")));
+    }
+
+    /// Ends the postmaster as `kill -9` does, and with it what it started.
+    pub(crate) fn kill(&self) {
+        let file = self.data().join("postmaster.pid");
+        let text = std::fs::read_to_string(&file).expect("it runs");
+        let pid = text.lines().next().expect("a number").to_owned();
+        done(Command::new("kill").args(["-9", &pid]));
+        // Its children notice and end; until then the shared memory is in use.
+        let mut wait = Command::new("sh");
+        let gone = format!(
+            "for i in $(seq 200); do pgrep -f '{}' > /dev/null || exit 0; \
+             for c in $(ps -o pid= --ppid {pid}); do kill -9 $c; done; sleep 0.05; done; exit 1",
+            self.data().display()
+        );
+        drop(wait.args(["-c", &gone]).status());
+        drop(std::fs::remove_file(file));
+    }
+
+    /// Stops it in order.
+    pub(crate) fn stop(&self) {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["stop", "-s", "-m", "fast", "-D"]).arg(self.data());
+        done(&mut stop);
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Address of a database.
+    pub(crate) fn url(&self, database: &str) -> String {
+        format!("postgres://mynah@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A connection of one's own.
+    pub(crate) async fn client(&self, database: &str) -> Client {
+        connect(&self.url(database)).await
+    }
+
+    /// A fresh database.
+    pub(crate) async fn database(&self) -> String {
+        let name = format!("case_{}", self.databases.fetch_add(1, Ordering::SeqCst));
+        let text = format!("CREATE DATABASE {name}");
+        self.client("postgres").await.batch_execute(&text).await.expect("made");
+        name
+    }
+
+    /// Options for a database.
+    pub(crate) fn options(&self, database: &str) -> PostgresOptions {
+        PostgresOptions { url: self.url(database), pool_max: 4, ..PostgresOptions::default() }
+    }
+
+    /// A store on a database.
+    pub(crate) async fn open(
+        &self,
+        database: &str,
+        listener: Arc<dyn CommitListener>,
+    ) -> Arc<PostgresStore> {
+        PostgresStore::open(self.options(database), listener).await.expect("opened")
+    }
+
+    /// A store on a fresh database, under test.
+    pub(crate) async fn subject(&self) -> Subject {
+        let heard = Recorder::new();
+        let store = self.open(&self.database().await, heard.clone()).await;
+        Subject::new(store, heard, ())
+    }
+}
+
+/// A connection that lives as long as the test.
+pub(crate) async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connected");
+    tokio::spawn(connection);
+    client
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut stop = self.command("pg_ctl");
+        stop.args(["stop", "-s", "-m", "immediate", "-D"]).arg(self.data());
+        drop(stop.stderr(Stdio::null()).status());
+    }
+}
+
+/// The folder of the newest PostgreSQL where Debian keeps it.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
+    found.retain(|bin| bin.join("initdb").is_file());
+    found.sort();
+    found.pop().expect("PostgreSQL is missing: apt-get install postgresql")
+}
+
+/// A program on the path, or in one of the folders for the superuser.
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
+    let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
+    folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+fn done(command: &mut Command) {
+    let output = command.output().expect("run");
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
