@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::StoreConfig;
 use mynah_domain::ports::{
     AccountStore, AppStore, CommitListener, FeedStore, JournalStore, MessageStore, NodeStore,
     OpenRoomStore, OutboxStore, RoomStore,
 };
+use mynah_store::postgres::{PostgresOptions, PostgresStats, PostgresStore};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore, StoreStats};
 
 /// Every store port, all of one engine; cloning copies handles only.
@@ -37,6 +39,16 @@ pub struct Stores {
 #[derive(Clone)]
 enum Engine {
     Sqlite(Arc<SqliteStore>),
+    Postgres(Arc<PostgresStore>),
+}
+
+/// What a store has done and what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineStats {
+    /// SQLite's.
+    Sqlite(StoreStats),
+    /// PostgreSQL's.
+    Postgres(PostgresStats),
 }
 
 impl Stores {
@@ -52,7 +64,17 @@ impl Stores {
         if config.url.is_empty() {
             return Self::sqlite(data_dir, listener);
         }
-        anyhow::bail!("PostgreSQL is not there yet")
+        let replica = &config.replica_url;
+        let options = PostgresOptions {
+            url: config.url.expose().to_owned(),
+            replica_url: (!replica.is_empty()).then(|| replica.expose().to_owned()),
+            pool_max: config.pool_max,
+            statement_timeout: Duration::from_millis(config.statement_timeout_ms),
+            prepared_statements: config.prepared_statements,
+            ..PostgresOptions::default()
+        };
+        let store = PostgresStore::open(options, listener).await?;
+        Ok(Self::of(&store, Engine::Postgres(Arc::clone(&store))))
     }
 
     /// Opens the SQLite database in a folder.
@@ -95,26 +117,38 @@ impl Stores {
     pub fn is_common(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(_) => false,
+            Engine::Postgres(_) => true,
         }
     }
 
     /// What it stores from now on carries the slot of this node.
-    pub fn set_origin(&self, _slot: u16) {
+    pub fn set_origin(&self, slot: u16) {
         match &self.engine {
             Engine::Sqlite(_) => {}
+            Engine::Postgres(store) => store.set_origin(slot),
         }
     }
 
     /// What the store has done and what waits, without holding it; `None` once it is gone.
-    pub fn watch(&self) -> impl Fn() -> Option<StoreStats> + Send + Sync + 'static {
-        let Engine::Sqlite(store) = &self.engine;
-        let store = Arc::downgrade(store);
-        move || store.upgrade().map(|store| store.stats())
+    pub fn watch(&self) -> Box<dyn Fn() -> Option<EngineStats> + Send + Sync> {
+        match &self.engine {
+            Engine::Sqlite(store) => {
+                let store = Arc::downgrade(store);
+                Box::new(move || store.upgrade().map(|store| EngineStats::Sqlite(store.stats())))
+            }
+            Engine::Postgres(store) => {
+                let store = Arc::downgrade(store);
+                Box::new(move || store.upgrade().map(|store| EngineStats::Postgres(store.stats())))
+            }
+        }
     }
 
     /// Finishes what was begun and lets go of the files.
     pub async fn close(self) {
-        let Engine::Sqlite(store) = self.engine;
+        let store = match self.engine {
+            Engine::Sqlite(store) => store,
+            Engine::Postgres(store) => return store.close().await,
+        };
         if let Err(error) = tokio::task::spawn_blocking(move || store.close()).await {
             tracing::error!(%error, "the store could not be closed properly");
         }

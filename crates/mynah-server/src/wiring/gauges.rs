@@ -1,6 +1,8 @@
 //! What operators read off the parts.
 
 use mynah_hub::{Hub, HubStats};
+use mynah_store::postgres::PostgresStats;
+use mynah_store::sqlite::StoreStats;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +13,7 @@ use crate::engine_io::Traffic;
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::pusher::{Channels, Traffic as PusherTraffic};
-use crate::stores::Stores;
+use crate::stores::{EngineStats, Stores};
 
 fn gauge(name: &'static str, help: &'static str, value: u64) -> Sample {
     Sample { name, help, kind: SampleKind::Gauge, value }
@@ -99,19 +101,39 @@ fn closes(stats: &HubStats) -> Vec<Sample> {
 /// The store is watched without being held: its owner closes it at the end.
 fn watch_store(metrics: &Metrics, stores: &Stores) {
     let read = stores.watch();
-    metrics.add_source(move || {
-        let Some(stats) = read() else { return Vec::new() };
-        vec![
-            counter("store_commits", "Commits that are on disk", stats.commits),
-            counter("store_failed_commits", "Commits that failed", stats.failed_commits),
-            counter("store_writes", "Writes taken from the queue", stats.writes),
-            gauge("store_last_batch", "Writes in the last commit", stats.last_batch),
-            gauge("store_largest_batch", "Writes in the largest commit", stats.largest_batch),
-            gauge("store_write_queue", "Writes waiting", stats.write_queue as u64),
-            gauge("store_read_queue", "Reads waiting", stats.read_queue as u64),
-            gauge("store_wal_bytes", "Size of the write-ahead log", stats.wal_bytes),
-        ]
+    metrics.add_source(move || match read() {
+        Some(EngineStats::Sqlite(stats)) => sqlite(&stats),
+        Some(EngineStats::Postgres(stats)) => postgres(&stats),
+        None => Vec::new(),
     });
+}
+
+fn sqlite(stats: &StoreStats) -> Vec<Sample> {
+    vec![
+        counter("store_commits", "Commits that are on disk", stats.commits),
+        counter("store_failed_commits", "Commits that failed", stats.failed_commits),
+        counter("store_writes", "Writes taken from the queue", stats.writes),
+        gauge("store_last_batch", "Writes in the last commit", stats.last_batch),
+        gauge("store_largest_batch", "Writes in the largest commit", stats.largest_batch),
+        gauge("store_write_queue", "Writes waiting", stats.write_queue as u64),
+        gauge("store_read_queue", "Reads waiting", stats.read_queue as u64),
+        gauge("store_wal_bytes", "Size of the write-ahead log", stats.wal_bytes),
+    ]
+}
+
+fn postgres(stats: &PostgresStats) -> Vec<Sample> {
+    vec![
+        counter("store_commits", "Commits that are on disk", stats.commits),
+        counter("store_failed_commits", "Commits without a clear answer", stats.failed_commits),
+        counter("store_writes", "Writes taken from the queue", stats.writes),
+        counter("store_repeated", "Transactions that were run again", stats.repeated),
+        counter("store_connects", "Connections of the writer", stats.connects),
+        gauge("store_last_batch", "Writes in the last commit", stats.last_batch),
+        gauge("store_largest_batch", "Writes in the largest commit", stats.largest_batch),
+        gauge("store_write_queue", "Writes waiting", stats.write_queue as u64),
+        gauge("store_pool_size", "Connections that read", stats.pool_size as u64),
+        gauge("store_read_queue", "Reads waiting for a connection", stats.read_queue as u64),
+    ]
 }
 
 fn watch_live(metrics: &Metrics, live: &Live) {
