@@ -83,7 +83,7 @@ async fn open(
     let row = tx.db.first(sql::rooms::CONNECTION_SEEN, &seen, id).await?;
     let row = row.ok_or_else(|| inconsistent("connections", connection))?;
     let (after, pos, nth) =
-        (count(open.after_seq), count(open.shown.pos), i64::from(open.shown.nth));
+        (open.after_seq.cast_signed(), open.shown.pos.cast_signed(), i64::from(open.shown.nth));
     let values: [&dyn Param; 5] = [&row, &room, &after, &pos, &nth];
     tx.db.run(sql::rooms::OPEN_ROOM_REPLACE, &values).await?;
     tx.db.run(sql::rooms::OPEN_ROOMS_BOUND, &[&row, &(OPEN_ROOMS_MAX as i64)]).await?;

@@ -119,8 +119,10 @@ pub async fn refusals_write_nothing(s: Subject) {
     s.change(&ada, &room, silent).await.expect("set");
     assert_eq!(s.send(&bob, &room, ("x", draft("x", None))).await, Err(Denied::Role.into()));
     assert_eq!(s.delete(&bob, &message.id).await, Err(Denied::Role.into()));
-    assert_eq!(s.journal.head_pos().await, head.map(|pos| pos + 1), "only the change of rank");
-    assert_eq!(s.heard.events().len(), heard + 1);
+    let told = s.heard.events();
+    assert_eq!(told.len(), heard + 1, "only the change of rank");
+    assert!(s.journal.head_pos().await.ok() > head.ok());
+    assert_eq!(s.journal.head_pos().await.ok(), told.last().map(|e| e.pos));
     let after = s.view(&ada, &room).await;
     assert_eq!(after.room.last_number, before.room.last_number);
     let id = MessageId::trusted("x");
