@@ -34,6 +34,9 @@ mod trouble;
 mod tx;
 mod writer;
 
+#[cfg(test)]
+mod sql_tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
@@ -154,7 +157,7 @@ impl PostgresStore {
         listener: Arc<dyn CommitListener>,
     ) -> Result<Arc<Self>, OpenError> {
         let how = (options.statement_timeout, options.prepared_statements);
-        let mut connector = Connector::new("store.url", &options.url, how)?.to_primary();
+        let mut connector = Connector::new("store.url", &options.url, how)?.seeking_primary();
         if Box::pin(prepare(&connector)).await? {
             tracing::warn!("synchronous_commit is off in the database; it is switched on for us");
             connector.synchronous();

@@ -117,8 +117,12 @@ async fn lock_rooms(
             db.all(sql::messages::MESSAGE_PLACES, &[&targets], place).await
         }),
     )?;
-    rooms.into_iter().for_each(|room| tx.keep_locked(room));
-    users.into_iter().for_each(|user| tx.keep_user(user));
+    for room in rooms {
+        tx.keep_locked(room);
+    }
+    for user in users {
+        tx.keep_user(user);
+    }
     known.rooms_of.extend(targets);
     Ok(())
 }

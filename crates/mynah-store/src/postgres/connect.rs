@@ -42,7 +42,7 @@ fn address(url: &str) -> Address {
     for pair in query.split('&') {
         match pair.split_once('=') {
             Some(("sslrootcert", path)) => {
-                found.authorities = Some(path.replace("%2F", "/").into())
+                found.authorities = Some(path.replace("%2F", "/").into());
             }
             Some(("sslmode", "verify-full" | "verify-ca")) => found.verifies = true,
             Some(_) | None => kept.push(pair),
@@ -75,9 +75,10 @@ impl Connector {
         }
         let bad = |(path, problem)| OpenError::Authorities { path, problem };
         let encrypted = address.verifies || config.get_ssl_mode() == SslMode::Require;
-        let tls = match encrypted {
-            true => Some(Tls::new(address.authorities.as_deref()).map_err(bad)?),
-            false => None,
+        let tls = if encrypted {
+            Some(Tls::new(address.authorities.as_deref()).map_err(bad)?)
+        } else {
+            None
         };
         // Encrypted without looking at the certificate would be no better than not at all.
         config.ssl_mode(if encrypted { SslMode::Require } else { SslMode::Disable });
@@ -110,7 +111,7 @@ impl Connector {
     }
 
     /// Of several hosts the one that can be written to.
-    pub(super) fn to_primary(mut self) -> Self {
+    pub(super) fn seeking_primary(mut self) -> Self {
         if self.config.get_hosts().len() > 1 {
             self.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
@@ -157,10 +158,10 @@ impl Connector {
 
     async fn client(&self) -> Result<ClientWrapper, tokio_postgres::Error> {
         let (client, serving) = if let Some(tls) = self.tls.clone() {
-            let (client, connection) = self.config.connect(tls).await?;
+            let (client, connection) = Box::pin(self.config.connect(tls)).await?;
             (client, tokio::spawn(async move { note(connection.await) }))
         } else {
-            let (client, connection) = self.config.connect(NoTls).await?;
+            let (client, connection) = Box::pin(self.config.connect(NoTls)).await?;
             (client, tokio::spawn(async move { note(connection.await) }))
         };
         Ok(ClientWrapper::new(client, serving))
@@ -170,13 +171,13 @@ impl Connector {
     pub(super) fn pool(&self, most: usize) -> Result<Pool, OpenError> {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let config = self.config.clone();
-        let manager = match self.tls.clone() {
+        let made = match self.tls.clone() {
             Some(tls) => Manager::from_config(config, tls, recycling),
             None => Manager::from_config(config, NoTls, recycling),
         };
         let longest = Some(self.patience);
         let timeouts = Timeouts { wait: longest, create: longest, recycle: longest };
-        let built = Pool::builder(manager).max_size(most.max(1)).timeouts(timeouts);
+        let built = Pool::builder(made).max_size(most.max(1)).timeouts(timeouts);
         let built = built.runtime(Runtime::Tokio1).build();
         built.map_err(|error| OpenError::Engine { problem: error.to_string() })
     }

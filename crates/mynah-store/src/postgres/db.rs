@@ -16,7 +16,7 @@ use super::trouble::Failure;
 /// Whose connection it is.
 enum Line {
     Own(Box<ClientWrapper>),
-    Pooled(Option<Object>),
+    Pooled(Option<Box<Object>>),
 }
 
 /// How long an answer may take.
@@ -45,7 +45,7 @@ impl Db {
 
     /// A connection of a pool.
     pub(super) fn pooled(object: Object, prepared: bool, patience: Patience) -> Self {
-        Self::new(Line::Pooled(Some(object)), prepared, patience)
+        Self::new(Line::Pooled(Some(Box::new(object))), prepared, patience)
     }
 
     fn new(line: Line, prepared: bool, patience: Patience) -> Self {
@@ -109,9 +109,9 @@ impl Db {
         // In one message, so that nothing can come between and no statement has to be known before.
         let text = format!("{text}; SELECT mynah.reserve_places({blocks}) / 4096");
         let answer = self.patiently(self.client()?.simple_query(&text)).await?;
-        let first = answer.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
-            _ => None,
+        let first = answer.iter().find_map(|message| {
+            let SimpleQueryMessage::Row(row) = message else { return None };
+            row.get(0)?.parse().ok()
         });
         first.ok_or_else(|| Failure::Lost("no places in the log were given".to_owned()))
     }
@@ -208,7 +208,7 @@ impl Drop for Db {
         let Line::Pooled(object) = &mut self.line else { return };
         let Some(object) = object.take() else { return };
         if is_broken {
-            drop(Object::take(object));
+            drop(Object::take(*object));
         } else if in_transaction {
             // Sent when first polled; nobody waits for the answer. Whoever gets the connection next is
             // behind it in line.

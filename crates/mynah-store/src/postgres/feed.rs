@@ -74,7 +74,9 @@ async fn heads(db: &Db, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, Trou
     for (found, places) in [(of_rooms, room_places), (of_users, user_places)] {
         for (nth, seq) in found {
             let place = places.get((nth - 1) as usize).and_then(|place| heads.get_mut(*place));
-            place.into_iter().for_each(|head| *head = seq);
+            if let Some(head) = place {
+                *head = seq;
+            }
         }
     }
     Ok(heads)

@@ -10,7 +10,7 @@ use mynah_domain::{ConnectionId, RoomId, Timestamp};
 use tokio_postgres::Row;
 
 use super::db::Db;
-use super::params::{Param, count};
+use super::params::Param;
 use super::pool::reading;
 use super::trouble::{Trouble, inconsistent};
 use super::tx::Tx;

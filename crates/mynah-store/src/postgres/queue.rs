@@ -74,7 +74,7 @@ fn not_run() -> StoreError {
 
 /// What a write is.
 pub(super) enum Task {
-    Append(AppendJob),
+    Append(Box<AppendJob>),
     /// Whether it may store events, and the work.
     Other(bool, Box<dyn Job>),
 }
@@ -161,7 +161,7 @@ impl WriteQueue {
         new: NewMessage,
     ) -> impl Future<Output = Result<Appended, ChatError>> + use<> {
         let (reply, answer) = oneshot::channel();
-        let queued = self.push(Task::Append(AppendJob::new(guard, new, reply)));
+        let queued = self.push(Task::Append(Box::new(AppendJob::new(guard, new, reply))));
         async move {
             queued?;
             answer.await.map_err(lost)?
@@ -292,7 +292,6 @@ impl WriteQueue {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the error says nothing")]
 fn lost(_gone: oneshot::error::RecvError) -> StoreError {
     StoreError::Unavailable("the writer has stopped".to_owned())
 }

@@ -142,7 +142,9 @@ impl<'c> Tx<'c> {
         let tenants = vec![tenant.as_str(); names.len()];
         let found =
             self.db.all(sql::accounts::USERS_BY_ID, &[&tenants, &names], rows::user).await?;
-        found.into_iter().for_each(|user| self.keep_user(user));
+        for user in found {
+            self.keep_user(user);
+        }
         Ok(ids.iter().map(|id| self.known_user(tenant, id)).collect())
     }
 
@@ -167,7 +169,9 @@ impl<'c> Tx<'c> {
         let ids = vec![id.as_str()];
         let found = self.db.first(sql::rooms::ROOMS_LOCK, &[&ids], rows::room).await?;
         let row = found.as_ref().map(|room| room.row);
-        found.into_iter().for_each(|room| self.keep_locked(room));
+        if let Some(room) = found {
+            self.keep_locked(room);
+        }
         Ok(row)
     }
 

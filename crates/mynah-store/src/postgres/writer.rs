@@ -31,7 +31,7 @@ const BLOCKS_MAX: u64 = 1 << 16;
 const TRIES: u32 = 4;
 /// First and longest pause after a connection could not be made.
 const PAUSE: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(50)..=Duration::from_millis(1_000);
+    Duration::from_millis(50)..=Duration::from_secs(1);
 /// Commits between two prunings of the heads of the log.
 const PRUNE_EVERY: u64 = 512;
 
