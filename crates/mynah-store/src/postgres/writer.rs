@@ -88,7 +88,7 @@ impl Writer {
                     Err(failure) => {
                         let left = std::iter::once(round).chain(rounds.drain(..).rev());
                         self.fail_all(left, failure);
-                        runtime.block_on(tokio::time::sleep(pause));
+                        runtime.block_on(async { tokio::time::sleep(pause).await });
                         pause = (pause * 2).min(*PAUSE.end());
                         break;
                     }

@@ -1,6 +1,10 @@
 //! PostgreSQL keeps the promises of the ports, and some of its own.
 
+mod bouncer;
+mod failing;
 mod server;
+mod starting;
+mod together;
 
 mod conformance {
     use super::server::Server;

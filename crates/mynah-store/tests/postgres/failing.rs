@@ -1,0 +1,167 @@
+//! The database goes away and comes back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mynah_domain::ports::{JournalStore as _, MessageStore as _, StoreError};
+use mynah_store::postgres::{PostgresOptions, PostgresStore};
+use mynah_testkit::Recorder;
+use mynah_testkit::conformance::Subject;
+use parking_lot::Mutex;
+
+use super::server::Server;
+use super::together::{message, sending};
+
+/// Waits until something holds, for a bounded time.
+async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// What was acknowledged is there, each once; the store works again by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_is_used_again_and_nothing_acknowledged_is_lost() {
+    let server = Server::start();
+    let database = server.database().await;
+    let heard = Recorder::new();
+    let store = server.open(&database, heard.clone()).await;
+    let s = Subject::new(store.clone(), heard.clone(), ());
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    for round in 0..3 {
+        let acked = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..8 {
+            let (store, ada, room) = (store.clone(), ada.clone(), room.clone());
+            let acked = acked.clone();
+            tasks.spawn(async move {
+                for n in 0..200 {
+                    let id = format!("{round}-{task}-{n}");
+                    // A client repeats what was not acknowledged, as often as it takes.
+                    loop {
+                        let new = message(&room, &id, Some(&id));
+                        match store.append_message(sending(&ada), new).await {
+                            Ok(sent) => {
+                                acked.lock().push(sent.message.number);
+                                break;
+                            }
+                            Err(error) => {
+                                let text = error.to_string();
+                                assert!(text.contains("unavailable"), "{text}");
+                                tokio::task::yield_now().await;
+                            }
+                        }
+                    }
+                }
+            });
+        }
+        until("writing has begun", async || acked.lock().len() > 50).await;
+        let killing = {
+            let server = &server;
+            tokio::task::block_in_place(|| server.kill());
+            Instant::now()
+        };
+        let refused = store.probe().await;
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        assert!(killing.elapsed() < Duration::from_secs(8));
+        tokio::task::block_in_place(|| server.run());
+        let back = Instant::now();
+        until("it works again", async || store.probe().await.is_ok()).await;
+        assert!(back.elapsed() < Duration::from_secs(8), "{:?}", back.elapsed());
+        while let Some(done) = tasks.join_next().await {
+            done.expect("a sender failed");
+        }
+        let mut numbers = acked.lock().clone();
+        numbers.sort_unstable();
+        let from = round * 1_600 + 1;
+        assert_eq!(numbers, (from..from + 1_600).collect::<Vec<u64>>(), "each once, none lost");
+    }
+    let view = s.view(&ada, &room).await;
+    assert_eq!(view.room.last_number, 4_800);
+    assert!(store.stats().connects >= 4, "{:?}", store.stats());
+}
+
+/// Connections that the server ends between two calls are replaced without anybody noticing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_ended_by_the_server_are_replaced() {
+    let server = Server::start();
+    let database = server.database().await;
+    let store = server.open(&database, Recorder::new()).await;
+    let other = server.client("postgres").await;
+    for _ in 0..3 {
+        assert_eq!(store.probe().await, Ok(()));
+        let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1";
+        other.query(all, &[&database]).await.expect("ended");
+    }
+    assert_eq!(store.probe().await, Ok(()));
+}
+
+/// A lock that somebody else holds delays for a bounded time, and holds up no other room afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_held_by_others_ends_in_an_answer() {
+    let server = Server::start();
+    let database = server.database().await;
+    let heard = Recorder::new();
+    let options = PostgresOptions {
+        statement_timeout: Duration::from_millis(300),
+        ..server.options(&database)
+    };
+    let store = PostgresStore::open(options, heard.clone()).await.expect("opened");
+    let s = Subject::new(store.clone(), heard, ());
+    let ada = s.user("ada").await;
+    let rooms = [s.group(&ada, &[], "held").await, s.group(&ada, &[], "free").await];
+    let holder = server.client(&database).await;
+    let hold = "BEGIN; SELECT id FROM mynah.rooms WHERE ext_id = 'held' FOR UPDATE";
+    holder.batch_execute(hold).await.expect("held");
+    let held = store.append_message(sending(&ada), message(&rooms[0], "waits", None));
+    let held = held.await.expect_err("it cannot be stored");
+    assert!(held.to_string().contains("unavailable"), "{held}");
+    let free = store.append_message(sending(&ada), message(&rooms[1], "goes", None)).await;
+    assert_eq!(free.expect("stored").message.number, 1);
+    holder.batch_execute("ROLLBACK").await.expect("let go");
+    let now = store.append_message(sending(&ada), message(&rooms[0], "again", None)).await;
+    assert_eq!(now.expect("stored").message.number, 1, "the first try left nothing");
+}
+
+/// A write whose engine error is its own fails alone, whatever shares its commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_faulty_write_of_a_batch_fails_alone() {
+    let server = Server::start();
+    let database = server.database().await;
+    let heard = Recorder::new();
+    let store = server.open(&database, heard.clone()).await;
+    let s = Subject::new(store.clone(), heard.clone(), ());
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..100 {
+        // An id that exists is no refusal but a broken rule of the table.
+        let id = if n % 25 == 3 { "same".to_owned() } else { format!("m{n}") };
+        let (store, ada, room) = (store.clone(), ada.clone(), room.clone());
+        tasks.spawn(async move {
+            store.append_message(sending(&ada), message(&room, &id, None)).await.is_ok()
+        });
+    }
+    let stored = tasks.join_all().await.into_iter().filter(|ok| *ok).count();
+    assert_eq!(stored, 97, "one of the four with the same id, and all others");
+    assert_eq!(s.view(&ada, &room).await.room.last_number, 97);
+}
+
+/// A message with everything that PostgreSQL does not take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zero_characters_are_replaced() {
+    let server = Server::start();
+    let s = server.subject().await;
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    let mut new = message(&room, "m", Some("c\0d"));
+    new.draft.content = "a\0b".to_owned();
+    let sent = s.messages.append_message(sending(&ada), new.clone()).await.expect("stored");
+    assert_eq!(sent.message.content, "a\u{fffd}b");
+    assert_eq!(s.replay(&ada, &room).await.last(), s.heard.events().last());
+    let again = s.messages.append_message(sending(&ada), new).await.expect("known");
+    assert!(again.replayed);
+}
