@@ -1,0 +1,654 @@
+//! One process: the real parts, and as little as possible between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mynah_hub::cluster::{
+    Action, Envelope, Follower, FollowerConfig, Frontier, Heard, Item, Peers, People, PeopleAction,
+    PeopleConfig,
+};
+use mynah_hub::{
+    BrokerEvent, Class, CloseEach, CloseReason, Dialect, Frame, LazyFrames, Limits, Link,
+    NewSession, Publication, Pulse, SessionEvents, SessionId, Shard, Topic,
+};
+use parking_lot::Mutex;
+
+use super::broker::Change;
+use super::clients::Wire;
+use super::faults::Sabotage;
+use super::store::{Lease, Message, Outcome, Stored};
+use super::wire::{Word, line};
+use super::world::{Event, LEASE_MS, Question, ROOMS, World, room_of, topic_of};
+
+const DIALECT: Dialect = Dialect(0);
+const BEAT_MS: u64 = 1_000;
+const RENEW_MS: u64 = 5_000;
+/// Messages that wait for the writer; beyond, the client tries again.
+const REQUESTS_MAX: usize = 100;
+
+/// What reaches a process.
+pub(super) enum Input {
+    Broker(BrokerEvent),
+    Subscribed(Vec<Topic>, bool),
+    Heads(Vec<(Topic, u64)>),
+    HeadsFailed(Vec<Topic>),
+    Events { stream: Topic, events: Vec<Stored>, head: u64 },
+    EventsFailed(Topic),
+    Tick,
+    Beat,
+    Renew,
+    Renewed(Option<bool>),
+    Request(Message),
+    Committed(Outcome),
+    Connect { listener: usize, connection: u64, wire: Wire, since: Vec<(usize, u64)> },
+    Gone { listener: usize },
+    History { connection: u64, rooms: Option<Vec<(usize, Vec<Stored>)>> },
+}
+
+/// Sessions that ended.
+#[derive(Default)]
+struct Ends(Mutex<Vec<SessionId>>);
+
+impl SessionEvents for Ends {
+    fn closed(&self, id: SessionId, _reason: CloseReason) {
+        self.0.lock().push(id);
+    }
+}
+
+struct Session {
+    id: SessionId,
+    listener: usize,
+    connection: u64,
+    wire: Wire,
+    since: Vec<(usize, u64)>,
+    /// Rooms that are not settled.
+    waits_for: BTreeSet<usize>,
+    tries: u8,
+}
+
+pub(super) struct Process {
+    node: usize,
+    lease: Lease,
+    /// Until then it may speak.
+    speaks_until: u64,
+    asked_to_renew_at: u64,
+    started_at: u64,
+    shard: Shard<Wire>,
+    ends: Arc<Ends>,
+    follower: Follower<Message>,
+    config: FollowerConfig,
+    peers: Peers,
+    pub(super) people: People<u32>,
+    /// What was told of people.
+    pub(super) seen_elsewhere: BTreeSet<u32>,
+    /// Who is here, with how many sessions, since when.
+    pub(super) users: BTreeMap<u32, (u32, u64)>,
+    heard_at: BTreeMap<u16, u64>,
+    sessions: BTreeMap<u64, Session>,
+    interest: [u32; ROOMS],
+    unsettled: BTreeSet<usize>,
+    requests: Vec<Message>,
+    is_committing: bool,
+    tick_at: u64,
+    reads_out: usize,
+    eager: Frontier,
+    pub(super) is_over: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as for any key")]
+fn print(key: &u32) -> u64 {
+    (u64::from(*key) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn common() -> Topic {
+    Topic::new("all")
+}
+
+impl Process {
+    pub(super) fn new(world: &mut World, node: usize, lease: Lease) -> Self {
+        let config = if world.dice.chance(500) {
+            FollowerConfig::default()
+        } else {
+            FollowerConfig {
+                linger_ms: 1_000,
+                waiting_max: 4,
+                waiting_all_max: 8,
+                behind_max: 40,
+                beat_streams_max: 2,
+                page: 5,
+                heads_max: 2,
+                reads_max: 2,
+                ..FollowerConfig::default()
+            }
+        };
+        let limits = Limits { queue_frames_max: 300, ..Limits::default() };
+        let mut follower = Follower::new(config.clone(), world.now);
+        follower.start(world.store.horizon());
+        let people = PeopleConfig { part_keys_max: 2, ..PeopleConfig::default() };
+        let life = world.nodes[node].life;
+        world.change_channels(node, Change::Subscribe { channels: vec![common()], life });
+        world.tell(node, BEAT_MS, Input::Beat);
+        world.tell(node, RENEW_MS, Input::Renew);
+        Self {
+            node,
+            lease,
+            speaks_until: world.now + LEASE_MS,
+            asked_to_renew_at: 0,
+            started_at: world.now,
+            shard: Shard::new(0, limits, Arc::new([]), None, Arc::default()),
+            ends: Arc::default(),
+            follower,
+            config,
+            peers: Peers::new(lease.slot, lease.epoch),
+            people: People::new(people, print),
+            seen_elsewhere: BTreeSet::new(),
+            users: BTreeMap::new(),
+            heard_at: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            interest: [0; ROOMS],
+            unsettled: BTreeSet::new(),
+            requests: Vec::new(),
+            is_committing: false,
+            tick_at: u64::MAX,
+            reads_out: 0,
+            eager: Frontier::default(),
+            is_over: false,
+        }
+    }
+
+    pub(super) fn take(&mut self, world: &mut World, input: Input) {
+        let now = world.now;
+        match input {
+            Input::Broker(event) => self.broker(world, event),
+            Input::Subscribed(channels, confirmed) => {
+                self.follower.subscribed(now, &channels, confirmed);
+            }
+            Input::Heads(heads) => self.follower.heads(now, heads),
+            Input::HeadsFailed(streams) => self.follower.heads_failed(now, &streams),
+            Input::Events { stream, events, head } => self.events(world, &stream, events, head),
+            Input::EventsFailed(stream) => {
+                self.reads_out -= 1;
+                self.follower.events_failed(now, &stream);
+            }
+            Input::Tick => {
+                self.tick_at = u64::MAX;
+                self.follower.tick(now);
+                self.people.tick(now);
+            }
+            Input::Beat => self.beat(world),
+            Input::Renew => {
+                world.tell(self.node, RENEW_MS, Input::Renew);
+                self.asked_to_renew_at = now;
+                world.ask(self.node, Question::Renew(self.lease));
+            }
+            Input::Renewed(Some(true)) => self.speaks_until = self.asked_to_renew_at + LEASE_MS,
+            Input::Renewed(Some(false)) => self.is_over = true,
+            Input::Renewed(None) => {}
+            Input::Request(message) => self.request(world, message),
+            Input::Committed(outcome) => self.committed(world, outcome),
+            Input::Connect { listener, connection, wire, since } => {
+                self.connect(world, (listener, connection), wire, since);
+            }
+            Input::Gone { listener } => {
+                let gone = self.sessions.values().find(|it| it.listener == listener);
+                if let Some(id) = gone.filter(|it| it.wire.0.lock().is_shut).map(|it| it.id) {
+                    self.shard.detach(id, CloseReason::PeerGone);
+                }
+            }
+            Input::History { connection, rooms } => self.history(world, connection, rooms),
+        }
+    }
+
+    fn speaks(&self, world: &World) -> bool {
+        world.now < self.speaks_until && !self.is_over
+    }
+
+    fn say(&self, world: &mut World, channel: &Topic, word: &Word) {
+        if self.speaks(world) {
+            let pos = if let Word::Event { pos, .. } = word { Some(*pos) } else { None };
+            world.publish(self.node, channel, &word.encode(self.lease), pos);
+        }
+    }
+
+    fn broker(&mut self, world: &mut World, event: BrokerEvent) {
+        let now = world.now;
+        let is_deaf = world.run.sabotage == Sabotage::NoComparing;
+        match event {
+            BrokerEvent::Message { channel, payload } => {
+                for envelope in Envelope::all(payload) {
+                    match envelope {
+                        Ok(envelope) => self.heard(world, &channel, &envelope),
+                        Err(error) => world.fail(format!("a node sent garbage: {error}")),
+                    }
+                }
+            }
+            BrokerEvent::Up | BrokerEvent::Missed if is_deaf => {}
+            BrokerEvent::Up => self.follower.broker_up(now),
+            BrokerEvent::Down => self.follower.broker_down(now),
+            BrokerEvent::Missed => self.follower.missed(now),
+            BrokerEvent::Unsent => self.follower.unsent(now),
+        }
+    }
+
+    fn heard(&mut self, world: &mut World, channel: &Topic, envelope: &Envelope) {
+        let (now, slot, epoch) = (world.now, envelope.slot, envelope.epoch);
+        match self.peers.heard(now, slot, epoch) {
+            Heard::Known | Heard::New => {}
+            Heard::Returned(_) => self.follower.node_gone(now, slot),
+            Heard::Stale | Heard::Ourselves => return,
+            Heard::Usurped => {
+                self.is_over = true;
+                return;
+            }
+        }
+        self.heard_at.insert(slot, now);
+        let Some(word) = Word::decode(envelope.kind, &envelope.body) else {
+            return world.fail("a node sent what nobody can read".to_owned());
+        };
+        let sabotage = world.run.sabotage;
+        match word {
+            Word::Event { seq, pos, message: Some(message) } if sabotage == Sabotage::NoOrder => {
+                let stream = channel.clone();
+                self.deliver(world, &Item { stream, seq, pos, origin: slot, event: message });
+            }
+            Word::Event { seq, pos, message } => {
+                self.follower.heard(now, slot, channel, seq, pos, message);
+            }
+            Word::Beat(_) if sabotage == Sabotage::NoComparing => {}
+            Word::Beat(beat) => self.follower.beat_heard(now, slot, &beat),
+            Word::Digest(digest) => self.people.digest_heard(now, (slot, epoch), &digest),
+            Word::Delta(delta) => self.people.delta_heard(now, (slot, epoch), delta),
+            Word::Part(_) if sabotage == Sabotage::NoSnapshots => {}
+            Word::Part(part) => self.people.part_heard(now, (slot, epoch), part),
+            Word::Ask(asked) if asked == self.lease.slot => {
+                for part in self.people.snapshot() {
+                    self.say(world, &common(), &Word::Part(part));
+                }
+            }
+            Word::Ask(_) => {}
+        }
+    }
+
+    fn events(&mut self, world: &mut World, stream: &Topic, events: Vec<Stored>, head: u64) {
+        self.reads_out -= 1;
+        if world.run.sabotage == Sabotage::NoHealing {
+            // As if nothing had been missed.
+            let skipped = events.into_iter().map(|stored| stored.seq).max().unwrap_or(head);
+            self.follower.events(world.now, stream, Vec::new(), skipped, false);
+            return;
+        }
+        let item = |stored: Stored| Item {
+            stream: stream.clone(),
+            seq: stored.seq,
+            pos: stored.pos,
+            origin: stored.origin,
+            event: stored.message,
+        };
+        let items = events.into_iter().map(item).collect();
+        self.follower.events(world.now, stream, items, head, false);
+    }
+
+    fn beat(&mut self, world: &mut World) {
+        let now = world.now;
+        world.tell(self.node, BEAT_MS, Input::Beat);
+        for (slot, epoch) in self.peers.expire(now, LEASE_MS) {
+            if world.run.sabotage != Sabotage::NoExpiry {
+                self.follower.node_gone(now, slot);
+                self.people.expire_node(slot, epoch);
+            }
+        }
+        self.tell_heads(world);
+        self.say(world, &common(), &Word::Digest(self.people.digest()));
+        let stats = self.follower.stats();
+        let is_bounded = stats.waiting <= self.config.waiting_all_max as u64
+            && stats.streams <= ROOMS as u64
+            && self.reads_out <= self.config.reads_max;
+        if !is_bounded {
+            world.fail(format!("node {} has a queue that is too long: {stats:?}", self.node));
+        }
+    }
+
+    fn tell_heads(&mut self, world: &mut World) {
+        loop {
+            let beat = self.follower.beat(world.now);
+            let is_last = !beat.more;
+            self.say(world, &common(), &Word::Beat(beat));
+            if is_last {
+                break;
+            }
+        }
+    }
+
+    fn request(&mut self, world: &mut World, message: Message) {
+        if world.run.sabotage == Sabotage::AckBeforeCommit {
+            Self::ack(world, message);
+        }
+        if self.requests.len() < REQUESTS_MAX {
+            self.requests.push(message);
+        }
+        self.begin(world);
+    }
+
+    /// The writer takes all that has queued.
+    fn begin(&mut self, world: &mut World) {
+        if self.is_committing || self.requests.is_empty() || !self.speaks(world) {
+            return;
+        }
+        self.is_committing = true;
+        let life = world.nodes[self.node].life;
+        let messages = std::mem::take(&mut self.requests);
+        let transaction = world.store.begin(self.node, life, messages, self.lease);
+        let most = if world.mishap(world.plan.store_slow) { 1_500 } else { 25 };
+        let ms = world.dice.between(1, most);
+        world.after(ms, Event::Commit(transaction));
+    }
+
+    fn committed(&mut self, world: &mut World, outcome: Outcome) {
+        self.is_committing = false;
+        match outcome {
+            Outcome::Committed(messages) => {
+                for (stored, was_there) in messages {
+                    if !was_there {
+                        self.stored(world, stored);
+                    }
+                    Self::ack(world, stored.message);
+                }
+            }
+            Outcome::Failed => {}
+            Outcome::Unknown => self.follower.unsure(world.now, self.lease.slot),
+            Outcome::Fenced => self.is_over = true,
+        }
+        self.begin(world);
+    }
+
+    fn stored(&mut self, world: &mut World, stored: Stored) {
+        let Stored { message, seq, pos, origin } = stored;
+        let stream = topic_of(message.room);
+        if self.follower.wants_beat() {
+            self.tell_heads(world);
+        }
+        let is_hint = world.mishap(world.plan.hints);
+        let said = Word::Event { seq, pos, message: (!is_hint).then_some(message) };
+        self.say(world, &stream, &said);
+        self.follower.own(world.now, Item { stream, seq, pos, origin, event: message });
+        self.act(world);
+    }
+
+    fn ack(world: &mut World, message: Message) {
+        let ms = world.dice.between(1, 5);
+        world.after(ms, Event::Acked { sender: message.sender, number: message.number });
+    }
+
+    fn connect(
+        &mut self,
+        world: &mut World,
+        (listener, connection): (usize, u64),
+        wire: Wire,
+        since: Vec<(usize, u64)>,
+    ) {
+        if wire.0.lock().is_shut {
+            return;
+        }
+        wire.0.lock().is_accepted = true;
+        let link = Link::Stream { socket: wire.clone(), compact: false };
+        let events = Arc::<Ends>::clone(&self.ends);
+        let new = NewSession { dialect: DIALECT, link, events, pulse: Pulse::default() };
+        let Ok(id) = self.shard.attach(new) else { return };
+        self.shard.hold(id, DIALECT);
+        let user = world.listeners[listener].number;
+        let here = self.users.entry(user).or_insert((0, world.now));
+        here.0 += 1;
+        if here.0 == 1 {
+            self.people.came(user);
+        }
+        let mut waits_for = BTreeSet::new();
+        for &(room, _) in &since {
+            self.shard.subscribe(id, DIALECT, &topic_of(room));
+            self.interest[room] += 1;
+            if self.interest[room] == 1 {
+                self.unsettled.insert(room);
+                self.follower.want(world.now, &topic_of(room));
+            }
+            if self.unsettled.contains(&room) && world.run.sabotage != Sabotage::NoSettling {
+                waits_for.insert(room);
+            }
+        }
+        let session = Session { id, listener, connection, wire, since, waits_for, tries: 0 };
+        let is_ready = session.waits_for.is_empty();
+        // Listeners count their connections apart from each other.
+        let key = key(listener, connection);
+        self.sessions.insert(key, session);
+        if is_ready {
+            self.ask_history(world, key);
+        }
+    }
+
+    fn ask_history(&mut self, world: &mut World, key: u64) {
+        let Some(session) = self.sessions.get(&key) else { return };
+        let after = session.since.clone();
+        world.ask(self.node, Question::History { connection: key, after });
+    }
+
+    fn history(&mut self, world: &mut World, key: u64, rooms: Option<Vec<(usize, Vec<Stored>)>>) {
+        let Some(session) = self.sessions.get_mut(&key) else { return };
+        let id = session.id;
+        let Some(rooms) = rooms else {
+            session.tries += 1;
+            if session.tries < 5 {
+                return self.ask_history(world, key);
+            }
+            return self.shard.detach(id, CloseReason::Named("the store does not answer"));
+        };
+        let since: BTreeMap<usize, u64> = session.since.iter().copied().collect();
+        let mut after = Vec::new();
+        for (room, events) in rooms {
+            let head = events.last().map(|stored| stored.seq);
+            after.push((topic_of(room), head.or(since.get(&room).copied()).unwrap_or(0)));
+            for some in events.chunks(64) {
+                for stored in some {
+                    self.shard.send(id, Frame::stream_only(line(stored, None)), Class::Durable);
+                }
+                while self.shard.flush(64) {}
+            }
+        }
+        self.shard.resume(id, DIALECT, &after);
+    }
+
+    fn act(&mut self, world: &mut World) {
+        while let Some(action) = self.follower.next_action() {
+            let life = world.nodes[self.node].life;
+            match action {
+                Action::Subscribe(channels) => {
+                    world.change_channels(self.node, Change::Subscribe { channels, life });
+                }
+                Action::Unsubscribe(channels) => {
+                    world.change_channels(self.node, Change::Unsubscribe { channels, life });
+                }
+                Action::ReadHeads(streams) => world.ask(self.node, Question::Heads(streams)),
+                Action::ReadEvents { stream, after, limit } => {
+                    self.reads_out += 1;
+                    world.ask(self.node, Question::Events { stream, after, limit });
+                }
+                Action::Deliver(item) => self.deliver(world, &item),
+                Action::Resync(stream) => {
+                    world.report.resyncs += 1;
+                    let node = self.node;
+                    world.note(|_| format!("node {node} resyncs {stream}"));
+                    let reason = CloseReason::Named("too far behind");
+                    self.shard.close_topic(&stream, &CloseEach { reason, last: None }, None);
+                }
+                Action::Settled(stream) => self.settled(world, room_of(&stream)),
+            }
+        }
+    }
+
+    fn settled(&mut self, world: &mut World, room: usize) {
+        self.unsettled.remove(&room);
+        let mut ready = Vec::new();
+        for (key, session) in &mut self.sessions {
+            if session.waits_for.remove(&room) && session.waits_for.is_empty() {
+                ready.push(*key);
+            }
+        }
+        for key in ready {
+            self.ask_history(world, key);
+        }
+    }
+
+    fn deliver(&mut self, world: &mut World, item: &Item<Message>) {
+        let node = self.node;
+        world.note(|_| {
+            format!(
+                "node {node} delivers {} {} ({}:{})",
+                item.stream, item.seq, item.origin, item.pos
+            )
+        });
+        self.eager.raise(item.origin, item.pos);
+        if self.shard.members(&item.stream) == 0 {
+            return;
+        }
+        let is_eager = world.run.sabotage == Sabotage::EagerFrontier;
+        let place = if is_eager { &self.eager } else { self.follower.frontier() };
+        let stored =
+            Stored { message: item.event, seq: item.seq, pos: item.pos, origin: item.origin };
+        let bytes: Bytes = line(&stored, Some(place));
+        let frame = Frame::stream_only(bytes);
+        self.shard.publish(&Publication {
+            topic: item.stream.clone(),
+            seq: Some(item.seq),
+            pos: None,
+            class: Class::Durable,
+            except: None,
+            frames: LazyFrames::new(move |_| Some(frame.clone())),
+        });
+    }
+
+    /// Does what follows from an input, and has clients read.
+    pub(super) fn finish(&mut self, world: &mut World) {
+        self.act(world);
+        self.shard.advance(world.now);
+        self.shard.take_writable();
+        while self.shard.flush(64) {}
+        self.end_sessions(world);
+        self.act(world);
+        self.tell_people(world);
+        for session in self.sessions.values() {
+            tell_client(world, session);
+        }
+        let people_at = self.people.next_tick();
+        let next = [self.follower.next_tick(), people_at].into_iter().flatten().min();
+        if let Some(at) = next.filter(|at| *at < self.tick_at) {
+            self.tick_at = at.max(world.now + 1);
+            world.tell(self.node, self.tick_at - world.now, Input::Tick);
+        }
+    }
+
+    fn end_sessions(&mut self, world: &mut World) {
+        let ended = std::mem::take(&mut *self.ends.0.lock());
+        for id in ended {
+            let Some(key) = self.sessions.iter().find(|(_, it)| it.id == id).map(|(key, _)| *key)
+            else {
+                continue;
+            };
+            let Some(session) = self.sessions.remove(&key) else { continue };
+            let user = world.listeners[session.listener].number;
+            if let Some(here) = self.users.get_mut(&user) {
+                here.0 -= 1;
+                if here.0 == 0 {
+                    self.users.remove(&user);
+                    self.people.went(&user);
+                }
+            }
+            for &(room, _) in &session.since {
+                self.interest[room] -= 1;
+                if self.interest[room] == 0 {
+                    self.unsettled.remove(&room);
+                    self.follower.unwant(world.now, &topic_of(room));
+                }
+            }
+            tell_client(world, &session);
+        }
+    }
+
+    fn tell_people(&mut self, world: &mut World) {
+        while let Some(delta) = self.people.delta() {
+            self.say(world, &common(), &Word::Delta(delta));
+        }
+        while let Some(action) = self.people.next_action() {
+            match action {
+                PeopleAction::CameElsewhere(user) => {
+                    if !self.seen_elsewhere.insert(user) {
+                        world.fail(format!("node {} hears twice that {user} came", self.node));
+                    }
+                }
+                PeopleAction::WentElsewhere(user) => {
+                    if !self.seen_elsewhere.remove(&user) {
+                        world.fail(format!("node {} hears twice that {user} went", self.node));
+                    }
+                    self.check_flap(world, user);
+                }
+                PeopleAction::Ask { slot, .. } => self.say(world, &common(), &Word::Ask(slot)),
+            }
+        }
+    }
+
+    /// Who was there all the time, on a node that was heard of, must not be told to have gone.
+    fn check_flap(&self, world: &mut World, user: u32) {
+        let plan = &world.plan;
+        if plan.silent_drop + plan.told_drop + plan.unsent > 0 {
+            return;
+        }
+        let before = |node: usize| match world.nodes[node].upset_at {
+            Some(at) if at + 20_000 >= world.now => at.saturating_sub(3_000),
+            _ => world.now.saturating_sub(5_000),
+        };
+        let is_there = world.nodes.iter().enumerate().any(|(other, place)| {
+            let Some(process) = place.process.as_ref().filter(|_| other != self.node) else {
+                return false;
+            };
+            let known_since = before(other).min(before(self.node));
+            let is_heard = self
+                .heard_at
+                .get(&process.lease.slot)
+                .is_some_and(|at| at + 10_000 >= world.now && *at >= process.started_at);
+            let is_old = process.users.get(&user).is_some_and(|(_, since)| *since <= known_since);
+            is_heard && is_old && self.started_at <= known_since
+        });
+        if is_there {
+            let node = self.node;
+            world.fail(format!("node {node} is told that {user} went, who is there"));
+        }
+    }
+
+    /// The process dies. What its sockets took may still arrive.
+    pub(super) fn end(self, keeps_bytes: bool) -> Vec<(usize, u64)> {
+        let mut told = Vec::new();
+        for session in self.sessions.into_values() {
+            let mut cable = session.wire.0.lock();
+            cable.is_shut = true;
+            if !keeps_bytes {
+                cable.out.clear();
+            }
+            told.push((session.listener, session.connection));
+        }
+        told
+    }
+}
+
+fn key(listener: usize, connection: u64) -> u64 {
+    (listener as u64) << 32 | connection
+}
+
+fn tell_client(world: &mut World, session: &Session) {
+    let is_due = {
+        let mut cable = session.wire.0.lock();
+        let has_news = !cable.out.is_empty() || cable.is_shut;
+        has_news && !std::mem::replace(&mut cable.is_told, has_news)
+    };
+    if is_due {
+        let (listener, connection) = (session.listener, session.connection);
+        let ms = world.dice.between(1, 8);
+        world.after(ms, Event::Read { listener, connection });
+    }
+}
