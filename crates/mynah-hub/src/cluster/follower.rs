@@ -177,7 +177,7 @@ enum Step<E> {
     See { origin: u16, pos: u64 },
     Clear { origin: u16, floor: u64 },
     Seeing,
-    Compared(u64),
+    Compared(u64, Vec<(u16, u64)>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -363,7 +363,9 @@ impl<E> Follower<E> {
             Step::See { origin, pos } => self.proof.see(origin, pos),
             Step::Clear { origin, floor } => self.proof.clear(origin, floor),
             Step::Seeing => self.proof.seeing(),
-            Step::Compared(comparison) => self.proof.comparison_ended(comparison),
+            Step::Compared(comparison, proven) => {
+                self.proof.comparison_ended(comparison, &proven);
+            }
         }
         None
     }

@@ -149,23 +149,31 @@ impl Proof {
         }
     }
 
-    /// Whatever was stored before the comparison began is delivered. As each origin stores in the order of
-    /// its places, that is all up to the newest that was known of by then.
-    pub(super) fn comparison_ended(&mut self, comparison: u64) {
+    /// What the comparison under way proves when it ends, which may be known before all that it found is
+    /// handed out, and another one begins: whatever was stored before it began. As each origin stores in the
+    /// order of its places, that is all up to the newest that was known of by then.
+    pub(super) fn snapshot(&self) -> Vec<(u16, u64)> {
+        self.origins.iter().map(|(origin, place)| (*origin, place.snapshot)).collect()
+    }
+
+    /// All that the comparison found is handed out.
+    pub(super) fn comparison_ended(&mut self, comparison: u64, proven: &[(u16, u64)]) {
         if self.needs <= comparison {
             self.needs = 0;
         }
-        let origins: Vec<u16> = self.origins.keys().copied().collect();
-        for origin in origins {
+        for place in self.origins.values_mut().filter(|place| place.needs <= comparison) {
+            place.needs = 0;
+        }
+        for &(origin, snapshot) in proven {
             let place = self.origin(origin);
-            if place.needs <= comparison {
-                place.needs = 0;
-            }
-            place.seen = place.seen.max(place.snapshot);
-            let proven = place.snapshot.min(place.limit());
+            place.seen = place.seen.max(snapshot);
+            let proven = snapshot.min(place.limit());
             if self.blind == 0 {
                 self.frontier.raise(origin, proven);
             }
+        }
+        let origins: Vec<u16> = self.origins.keys().copied().collect();
+        for origin in origins {
             self.raise(origin);
         }
     }

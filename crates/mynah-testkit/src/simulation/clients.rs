@@ -202,6 +202,7 @@ impl World {
         if let Some(wire) = &self.listeners[listener].socket {
             wire.0.lock().is_stalled = true;
             let ms = self.dice.between(300, 5_000);
+            self.note(|_| format!("listener {listener} reads nothing for {ms} ms"));
             self.after(ms, Event::Unstall(listener));
         }
     }

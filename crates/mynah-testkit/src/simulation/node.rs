@@ -86,6 +86,8 @@ pub(super) struct Process {
     pub(super) users: BTreeMap<u32, (u32, u64)>,
     heard_at: BTreeMap<u16, u64>,
     sessions: BTreeMap<u64, Session>,
+    /// Ended, and their sockets not shut yet.
+    ending: Vec<Session>,
     interest: [u32; ROOMS],
     unsettled: BTreeSet<usize>,
     requests: Vec<Message>,
@@ -146,6 +148,7 @@ impl Process {
             users: BTreeMap::new(),
             heard_at: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            ending: Vec::new(),
             interest: [0; ROOMS],
             unsettled: BTreeSet::new(),
             requests: Vec::new(),
@@ -159,6 +162,16 @@ impl Process {
 
     pub(super) fn take(&mut self, world: &mut World, input: Input) {
         let now = world.now;
+        let node = self.node;
+        match &input {
+            Input::Broker(BrokerEvent::Message { .. }) | Input::Tick | Input::Beat => {}
+            Input::Broker(event) => world.note(|_| format!("node {node} is told {event:?}")),
+            Input::Heads(heads) => world.note(|_| format!("node {node} reads heads {heads:?}")),
+            Input::Events { stream, events, head } => world.note(|_| {
+                format!("node {node} reads {} events of {stream} up to {head}", events.len())
+            }),
+            _ => {}
+        }
         match input {
             Input::Broker(event) => self.broker(world, event),
             Input::Subscribed(channels, confirmed) => {
@@ -243,6 +256,11 @@ impl Process {
             }
         }
         self.heard_at.insert(slot, now);
+        let node = self.node;
+        world.note(|_| {
+            let word = Word::decode(envelope.kind, &envelope.body);
+            format!("node {node} hears of {slot} on {channel}: {word:?}")
+        });
         let Some(word) = Word::decode(envelope.kind, &envelope.body) else {
             return world.fail("a node sent what nobody can read".to_owned());
         };
@@ -533,11 +551,13 @@ impl Process {
         self.end_sessions(world);
         self.act(world);
         self.tell_people(world);
-        for session in self.sessions.values() {
+        for session in self.sessions.values().chain(&self.ending) {
             tell_client(world, session);
         }
+        self.ending.retain(|session| !session.wire.0.lock().is_shut);
         let people_at = self.people.next_tick();
-        let next = [self.follower.next_tick(), people_at].into_iter().flatten().min();
+        let shard_at = self.shard.next_deadline();
+        let next = [self.follower.next_tick(), people_at, shard_at].into_iter().flatten().min();
         if let Some(at) = next.filter(|at| *at < self.tick_at) {
             self.tick_at = at.max(world.now + 1);
             world.tell(self.node, self.tick_at - world.now, Input::Tick);
@@ -567,7 +587,7 @@ impl Process {
                     self.follower.unwant(world.now, &topic_of(room));
                 }
             }
-            tell_client(world, &session);
+            self.ending.push(session);
         }
     }
 
@@ -624,7 +644,7 @@ impl Process {
     /// The process dies. What its sockets took may still arrive.
     pub(super) fn end(self, keeps_bytes: bool) -> Vec<(usize, u64)> {
         let mut told = Vec::new();
-        for session in self.sessions.into_values() {
+        for session in self.sessions.into_values().chain(self.ending) {
             let mut cable = session.wire.0.lock();
             cable.is_shut = true;
             if !keeps_bytes {

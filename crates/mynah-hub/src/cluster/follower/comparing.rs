@@ -136,7 +136,7 @@ impl<E> Follower<E> {
             return;
         }
         self.comparisons.is_running = false;
-        self.note(Step::Compared(self.comparisons.newest));
+        self.note(Step::Compared(self.comparisons.newest, self.proof.snapshot()));
         if std::mem::take(&mut self.comparisons.again) {
             self.begin_comparison();
         }
