@@ -42,6 +42,16 @@ pub(super) struct Flight {
     payload: Bytes,
 }
 
+/// What a message is, for those who judge later what its loss excuses.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Said {
+    /// The event at this place.
+    Event(u64),
+    /// What this slot has stored.
+    Beat(u16),
+    Other,
+}
+
 /// What a node wants to hear.
 pub(super) enum Change {
     Subscribe { channels: Vec<Topic>, life: u64 },
@@ -69,14 +79,7 @@ impl Broker {
 }
 
 impl World {
-    /// `pos` names the event that is published, if it is one.
-    pub(super) fn publish(
-        &mut self,
-        from: usize,
-        channel: &Topic,
-        payload: &Bytes,
-        pos: Option<u64>,
-    ) {
+    pub(super) fn publish(&mut self, from: usize, channel: &Topic, payload: &Bytes, said: Said) {
         if !self.broker.links[from].is_up {
             if self.broker.links[from].is_told {
                 self.tell(from, 0, Input::Broker(BrokerEvent::Unsent));
@@ -85,27 +88,35 @@ impl World {
         }
         if self.mishap(self.plan.unsent) {
             // Others of the same commit may follow before the node hears of it.
-            self.broker.lost_silently.extend(pos);
+            self.excuse(said);
             self.tell(from, 0, Input::Broker(BrokerEvent::Unsent));
             return;
         }
         for to in 0..NODES {
             if to != from {
-                self.fly((from, to), channel, payload, pos);
+                self.fly((from, to), channel, payload, said);
             }
         }
     }
 
-    fn fly(
-        &mut self,
-        (from, to): (usize, usize),
-        channel: &Topic,
-        payload: &Bytes,
-        pos: Option<u64>,
-    ) {
+    /// Nobody can know of an event whose message was lost without a word, nor of any that a beat should have
+    /// told when the beat was.
+    fn excuse(&mut self, said: Said) {
+        let lost = &mut self.broker.lost_silently;
+        match said {
+            Said::Event(pos) => lost.extend([pos]),
+            Said::Beat(slot) => {
+                let stored = self.store.rooms.iter().flatten();
+                lost.extend(stored.filter(|it| it.origin == slot).map(|it| it.pos));
+            }
+            Said::Other => {}
+        }
+    }
+
+    fn fly(&mut self, (from, to): (usize, usize), channel: &Topic, payload: &Bytes, said: Said) {
         if self.mishap(self.plan.silent_drop) {
-            self.note(|_| format!("lost {from} -> {to} {channel} {pos:?}"));
-            self.broker.lost_silently.extend(pos);
+            self.note(|_| format!("lost {from} -> {to} {channel} {said:?}"));
+            self.excuse(said);
             return;
         }
         let is_lost = self.mishap(self.plan.told_drop);

@@ -14,7 +14,7 @@ use mynah_hub::{
 };
 use parking_lot::Mutex;
 
-use super::broker::Change;
+use super::broker::{Change, Said};
 use super::clients::Wire;
 use super::faults::Sabotage;
 use super::store::{Lease, Message, Outcome, Stored};
@@ -219,8 +219,12 @@ impl Process {
 
     fn say(&self, world: &mut World, channel: &Topic, word: &Word) {
         if self.speaks(world) {
-            let pos = if let Word::Event { pos, .. } = word { Some(*pos) } else { None };
-            world.publish(self.node, channel, &word.encode(self.lease), pos);
+            let said = match word {
+                Word::Event { pos, .. } => Said::Event(*pos),
+                Word::Beat(_) => Said::Beat(self.lease.slot),
+                _ => Said::Other,
+            };
+            world.publish(self.node, channel, &word.encode(self.lease), said);
         }
     }
 
