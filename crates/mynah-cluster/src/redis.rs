@@ -1,8 +1,14 @@
 //! Redis (also Valkey, and what else speaks RESP 2) as a broker, over publish and subscribe.
 //!
 //! Two connections: one that is subscribed, one that publishes. A publication goes to the channel `PREFIX:TOPIC`.
+//!
+//! Behind sentinels both go to the master, and a third to a sentinel, which tells at once when another takes over. In a
+//! cluster the channels are `{PREFIX}:TOPIC`, and sharded: the braces put all into one slot, so that one node carries
+//! them without telling all others, and in the order in which they were published; which node is asked for anew when it
+//! changes. What a cluster adds is that it goes on when that node is lost.
 
 mod address;
+mod open;
 mod resp;
 
 use std::collections::HashSet;
@@ -11,16 +17,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mynah_hub::{Broker, BrokerEvent, Topic};
-use rustls::ClientConfig;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
 use crate::carrier::{
-    Carrier, Incoming, Limits, Place, Protocol, Settings, Stream, Timing, TlsError, TlsOptions,
-    dial, read_line, tls_config,
+    Carrier, Incoming, Limits, Protocol, Settings, Stream, Timing, TlsError, TlsOptions, tls_config,
 };
-use address::Address;
 pub use address::UrlError;
+use address::{Address, Kind};
+use open::{NOT_REDIS, Opener};
 use resp::Frame;
 
 /// How to reach Redis, and how it is used.
@@ -28,7 +32,13 @@ use resp::Frame;
 pub struct RedisOptions {
     /// `redis://user:password@host:6379`, or `rediss://` for TLS. A database number in it is accepted and means
     /// nothing: channels belong to no database.
+    ///
+    /// `redis-sentinel://host:26379,host:26379?master=name`: user and password are those of the master; those of the
+    /// sentinels are `sentinel_user=` and `sentinel_password=`. `redis-cluster://host:6379,host:6379`: some nodes.
+    /// Both also begin with `rediss-`.
     pub url: String,
+    /// The name of the master, if the url of sentinels has none.
+    pub sentinel_master: Option<String>,
     /// Before each channel's name, with a colon: installations that share a Redis differ in it.
     pub prefix: String,
     /// For `rediss://`.
@@ -44,6 +54,7 @@ impl RedisOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            sentinel_master: None,
             prefix: "mynah".to_owned(),
             tls: TlsOptions::default(),
             limits: Limits::default(),
@@ -72,8 +83,13 @@ pub enum RedisError {
 pub fn connect(
     options: &RedisOptions,
 ) -> Result<(Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>), RedisError> {
-    let style = Style { prefix: format!("{}:", options.prefix), ..Style::default() };
-    connect_in(options, style)
+    // In a cluster the braces keep all channels in one slot: one node carries them, in order.
+    let address = Address::parse(&options.url, options.sentinel_master.as_deref())?;
+    let (prefix, is_sharded) = match address.kind {
+        Kind::Cluster => (format!("{{{}}}:", options.prefix), true),
+        Kind::Single | Kind::Sentinel { .. } => (format!("{}:", options.prefix), false),
+    };
+    connect_in(options, Style { prefix, patterns: Vec::new(), is_sharded })
 }
 
 /// How channels are named and heard.
@@ -92,12 +108,14 @@ pub(crate) fn connect_in(
     options: &RedisOptions,
     style: Style,
 ) -> Result<(Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>), RedisError> {
-    let address = Address::parse(&options.url)?;
+    let address = Address::parse(&options.url, options.sentinel_master.as_deref())?;
     let tls = if address.is_encrypted { Some(tls_config(&options.tls)?) } else { None };
+    let channel = format!("{}?", style.prefix);
     let protocol = Redis {
-        address,
-        tls,
+        opener: Opener::new(address, tls, channel),
         style,
+        unsubscribing: 0,
+        lines: 0,
         heard: HashSet::new(),
         message_bytes_max: options.limits.message_bytes_max,
     };
@@ -107,8 +125,6 @@ pub(crate) fn connect_in(
 
 /// One command names at most so many channels.
 const CHANNELS_PER_COMMAND: usize = 1000;
-/// A refusal at the start is one line of at most this length.
-const ANSWER_BYTES_MAX: usize = 4096;
 
 impl Style {
     fn subscribe(&self) -> &'static [u8] {
@@ -121,40 +137,17 @@ impl Style {
 }
 
 struct Redis {
-    address: Address,
-    tls: Option<Arc<ClientConfig>>,
+    opener: Opener,
     style: Style,
+    /// So many answers to the ends of subscriptions are to come.
+    unsubscribing: usize,
+    /// Connections of the session.
+    lines: usize,
     heard: HashSet<Topic>,
     message_bytes_max: usize,
 }
 
 impl Redis {
-    async fn open_one(&self, place: &Place) -> Result<Stream, String> {
-        let mut stream = dial(place, self.tls.as_ref()).await?;
-        if let Some(password) = &self.address.password {
-            let mut out = Vec::new();
-            resp::command(if self.address.user.is_some() { 3 } else { 2 }, &mut out);
-            resp::part(b"", b"AUTH", &mut out);
-            if let Some(user) = &self.address.user {
-                resp::part(b"", user.as_bytes(), &mut out);
-            }
-            resp::part(b"", password.as_bytes(), &mut out);
-            ask(&mut stream, &out).await.map_err(|error| {
-                format!("{error}; check user and password in cluster.redis_url")
-            })?;
-        }
-        let mut ping = Vec::new();
-        self.ping(&mut ping);
-        ask(&mut stream, &ping).await.map_err(|error| {
-            if error.starts_with("NOAUTH") {
-                format!("{error} Put user and password into cluster.redis_url")
-            } else {
-                error
-            }
-        })?;
-        Ok(stream)
-    }
-
     fn subscription(&self, command: &[u8], channels: &[Topic], out: &mut Vec<u8>) -> usize {
         for channels in channels.chunks(CHANNELS_PER_COMMAND) {
             resp::command(1 + channels.len(), out);
@@ -166,54 +159,45 @@ impl Redis {
         channels.len()
     }
 
-    fn item(&self, items: &[&[u8]]) -> Incoming {
-        match items {
+    fn item(&mut self, line: usize, items: &[&[u8]]) -> Result<Incoming, String> {
+        if line == 1 && line + 1 < self.lines {
+            return self.opener.told(items);
+        }
+        Ok(match items {
             [b"message" | b"smessage", channel, payload] => {
                 let name = channel.strip_prefix(self.style.prefix.as_bytes());
                 let name = name.and_then(|name| str::from_utf8(name).ok());
                 // What came after the end of a subscription is nobody's.
                 let Some(channel) = name.and_then(|name| self.heard.get(name)) else {
-                    return Incoming::Nothing;
+                    return Ok(Incoming::Nothing);
                 };
                 if payload.len() > self.message_bytes_max {
-                    return Incoming::TooLong;
+                    return Ok(Incoming::TooLong);
                 }
                 Incoming::Message(channel.clone(), Bytes::copy_from_slice(payload))
             }
             [b"pmessage", _, channel, payload] => {
-                let Ok(channel) = str::from_utf8(channel) else { return Incoming::Nothing };
+                let Ok(channel) = str::from_utf8(channel) else { return Ok(Incoming::Nothing) };
                 if payload.len() > self.message_bytes_max {
-                    return Incoming::TooLong;
+                    return Ok(Incoming::TooLong);
                 }
                 Incoming::Message(Topic::new(channel), Bytes::copy_from_slice(payload))
             }
+            [b"sunsubscribe", ..] => {
+                // A cluster ends what it moves elsewhere, unasked.
+                let left = self.unsubscribing.checked_sub(1);
+                self.unsubscribing = left.ok_or_else(|| MOVED.to_owned())?;
+                Incoming::Answer
+            }
             [kind, ..] if is_answer(kind) => Incoming::Answer,
             _ => Incoming::Nothing,
-        }
+        })
     }
 }
 
 fn is_answer(kind: &[u8]) -> bool {
-    matches!(
-        kind,
-        b"subscribe" | b"unsubscribe" | b"ssubscribe" | b"sunsubscribe" | b"psubscribe" | b"pong"
-    )
+    matches!(kind, b"subscribe" | b"unsubscribe" | b"ssubscribe" | b"psubscribe" | b"pong")
 }
-
-/// Sends a command whose answer is one line, and waits for it.
-async fn ask(stream: &mut Stream, command: &[u8]) -> Result<(), String> {
-    stream.write_all(command).await.map_err(|error| error.to_string())?;
-    stream.flush().await.map_err(|error| error.to_string())?;
-    let answer = read_line(stream, ANSWER_BYTES_MAX).await?;
-    match answer.split_at_checked(1) {
-        Some(("+", _)) => Ok(()),
-        Some(("-", reason)) => Err(reason.to_owned()),
-        _ => Err(NOT_REDIS.to_owned()),
-    }
-}
-
-const NOT_REDIS: &str =
-    "what answers there is no Redis; check host, port and rediss:// in cluster.redis_url";
 
 #[async_trait]
 impl Protocol for Redis {
@@ -222,10 +206,10 @@ impl Protocol for Redis {
     }
 
     async fn open(&mut self) -> Result<Vec<Stream>, String> {
-        let place = self.address.place.clone();
-        let opened = tokio::try_join!(self.open_one(&place), self.open_one(&place));
-        let (subscribing, publishing) = opened.map_err(|reason| format!("{place}: {reason}"))?;
-        Ok(vec![subscribing, publishing])
+        self.unsubscribing = 0;
+        let streams = self.opener.open().await?;
+        self.lines = streams.len();
+        Ok(streams)
     }
 
     fn subscribe(&mut self, channels: Vec<Topic>, out: Option<&mut Vec<u8>>) -> usize {
@@ -239,7 +223,9 @@ impl Protocol for Redis {
         let heard = &mut self.heard;
         let old: Vec<Topic> =
             channels.into_iter().filter(|channel| heard.remove(channel)).collect();
-        out.map_or(0, |out| self.subscription(self.style.unsubscribe(), &old, out))
+        let answers = out.map_or(0, |out| self.subscription(self.style.unsubscribe(), &old, out));
+        self.unsubscribing += answers;
+        answers
     }
 
     fn resubscribe(&mut self, out: &mut Vec<u8>) -> usize {
@@ -279,9 +265,11 @@ impl Protocol for Redis {
         let decoded = resp::decode(input).map_err(|resp::Garbage| NOT_REDIS.to_owned())?;
         let Some((frame, taken)) = decoded else { return Ok(None) };
         let incoming = match frame {
-            Frame::List(Some(items)) => self.item(&items),
+            Frame::List(Some(items)) => self.item(line, &items)?,
             Frame::Simple(b"PONG") => Incoming::Answer,
-            Frame::Error(reason) if line == 0 => return Err(refusal(reason)),
+            Frame::Error(reason) if line + 1 < self.lines || is_elsewhere(reason) => {
+                return Err(refusal(reason));
+            }
             Frame::Error(reason) => Incoming::Unpublished(refusal(reason)),
             Frame::Simple(_) | Frame::Integer(_) | Frame::Bulk(_) | Frame::List(None) => {
                 Incoming::Nothing
@@ -289,6 +277,14 @@ impl Protocol for Redis {
         };
         Ok(Some((incoming, taken)))
     }
+}
+
+const MOVED: &str = "the cluster moved our channels to another node";
+
+/// Whether this server will take nothing more, but another may.
+fn is_elsewhere(reason: &[u8]) -> bool {
+    let words: [&[u8]; 4] = [b"MOVED ", b"CLUSTERDOWN", b"MASTERDOWN", b"READONLY"];
+    words.iter().any(|word| reason.starts_with(word))
 }
 
 fn refusal(reason: &[u8]) -> String {

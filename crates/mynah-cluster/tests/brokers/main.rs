@@ -5,6 +5,7 @@
 mod faults;
 mod nats_only;
 mod node;
+mod redis_many;
 mod redis_only;
 mod servers;
 

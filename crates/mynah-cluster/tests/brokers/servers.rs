@@ -99,6 +99,20 @@ pub(crate) async fn redis(options: &[&str]) -> Server {
     .await
 }
 
+/// A Redis that watches over masters, as its configuration says.
+pub(crate) async fn sentinel(configuration: &str) -> Server {
+    let configuration = configuration.to_owned();
+    Server::start("Sentinel ID is", move |port, folder| {
+        let file = folder.join("sentinel.conf");
+        let all = format!("port {port}\nbind 127.0.0.1\n{configuration}\n");
+        std::fs::write(&file, all).unwrap();
+        let mut command = Command::new("redis-server");
+        command.arg(file).arg("--sentinel");
+        command
+    })
+    .await
+}
+
 pub(crate) async fn nats(options: &[&str]) -> Server {
     let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
     Server::start("Server is ready", move |port, _folder| {
