@@ -84,7 +84,7 @@ const OWNED: [(&str, &str); 12] = [
     ("tokio-postgres", "mynah-store"),
     ("deadpool-postgres", "mynah-store"),
     ("mysql_async", "mynah-store"),
-    ("redis", "mynah-cluster"),
+    ("rmpv", "mynah-cluster"),
     ("nkeys", "mynah-cluster"),
     ("axum", "mynah-server"),
     ("tower-http", "mynah-server"),
