@@ -280,3 +280,65 @@ pub(crate) async fn side_by_side<T: Send + 'static>(
     }
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seat() -> Seat {
+        Seat {
+            name: "a".to_owned(),
+            token: String::new(),
+            addresses: Vec::new(),
+            home: 0,
+            habit: Habit::Returns,
+            rooms: vec!["r".to_owned()],
+            seed: 0,
+        }
+    }
+
+    /// What is noted of `events`, heard by somebody who was welcomed at seq 3.
+    fn noted(events: &[(&str, u64)]) -> Notes {
+        let mut notes = Notes { rooms: vec![Hearing::default()], ..Notes::default() };
+        notes.welcome(&seat(), &json!({ "userId": "u", "rooms": [{ "id": "r", "seq": 3 }] }));
+        for (name, seq) in events {
+            let mut event =
+                json!({ "roomId": "r", "seq": seq, "data": { "id": format!("m{seq}") } });
+            if *name != "room.resync" && *name != "receipt.read" {
+                event["pos"] = json!("1");
+            }
+            notes.hear(&seat(), name, &event);
+        }
+        notes
+    }
+
+    const CREATED: &str = "message.created";
+
+    #[test]
+    fn what_comes_in_turn_is_noted() {
+        let notes = noted(&[(CREATED, 4), ("member.joined", 5), ("receipt.read", 2), (CREATED, 6)]);
+        let seqs: Vec<u64> = notes.rooms[0].items.iter().map(|item| item.seq).collect();
+        assert_eq!((seqs, notes.rooms[0].last, notes.rooms[0].base), (vec![4, 5, 6], 6, 3));
+        assert_eq!(notes.rooms[0].items[0].message.as_deref(), Some("m4"));
+        assert_eq!(notes.rooms[0].items[1].message, None);
+        assert_eq!((notes.doubled, notes.misplaced), (0, 0));
+    }
+
+    #[test]
+    fn repeats_and_holes_are_told_apart() {
+        let notes = noted(&[(CREATED, 4), (CREATED, 4), (CREATED, 2)]);
+        assert_eq!((notes.doubled, notes.misplaced, notes.rooms[0].items.len()), (2, 0, 1));
+        // A hole, and what was missing late: both are out of turn, nothing is heard twice.
+        let notes = noted(&[(CREATED, 5), (CREATED, 4), (CREATED, 6)]);
+        assert_eq!((notes.doubled, notes.misplaced, notes.rooms[0].items.len()), (0, 2, 3));
+    }
+
+    #[test]
+    fn who_is_told_to_read_goes_on_from_there() {
+        let notes = noted(&[(CREATED, 4), ("room.resync", 90), (CREATED, 91)]);
+        assert_eq!(notes.rooms[0].told_to_read, [(4, 90)]);
+        assert_eq!((notes.doubled, notes.misplaced, notes.rooms[0].last), (0, 0, 91));
+    }
+}
