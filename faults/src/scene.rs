@@ -1,5 +1,6 @@
 //! A row in play: rooms, listeners, load, and what is measured while something is harmed.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::token;
 
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long a node may take to show what it has acknowledged.
+const READABLE: Duration = Duration::from_secs(10);
 /// Acknowledgements before anything is harmed.
 const WARM_UP: usize = 60;
 const ROOMS_MIXED: usize = 2;
@@ -250,6 +253,21 @@ impl Scene {
         self.users(|listener| listener.habit != Habit::Roams)
     }
 
+    /// Reads the log through a node. What was stored just now may not be readable in the same moment.
+    async fn read_back(&self, address: SocketAddr, token: &str) -> Result<judge::Log> {
+        let began = Instant::now();
+        let heads = self.ledger.heads(self.course.rooms.len());
+        loop {
+            let log = judge::read(address, token, &self.course.rooms).await?;
+            let is_whole =
+                log.iter().zip(&heads).all(|(events, head)| events.len() as u64 >= *head);
+            if is_whole || began.elapsed() > READABLE {
+                return Ok(log);
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// Ends the load, reads everything back through every node, and compares.
     pub(crate) async fn finish(mut self, site: &Site) -> Result<Outcome> {
         self.mark();
@@ -259,7 +277,7 @@ impl Scene {
         let token = token::sign(&owner(&self.course.prefix));
         let mut logs = Vec::new();
         for address in site.addresses() {
-            logs.push(judge::read(address, &token, &self.course.rooms).await?);
+            logs.push(self.read_back(address, &token).await?);
         }
         let log = logs.pop().context("no node")?;
         let same = logs.iter().all(|other| *other == log);

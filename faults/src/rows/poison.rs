@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
-use super::schema::in_file;
+use super::schema::{in_file, in_postgres};
 use crate::dice::Dice;
 use crate::http::Http;
 use crate::outcome::{Check, Outcome};
@@ -118,7 +118,7 @@ fn write(site: &Site, room: &str, sql: &str) -> Result<String> {
     let sql =
         sql.replace("{which}", &first).replace("{event}", &event).replace("{megabyte}", megabyte);
     match &site.database {
-        Some(database) => Ok(database.query(&sql)?),
+        Some(database) => in_postgres(database, "postgres", &sql),
         None => in_file(&site.node(0)?.program.data_dir(), &sql),
     }
 }

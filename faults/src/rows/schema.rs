@@ -169,15 +169,15 @@ pub(crate) async fn newer(site: &mut Site, plan: &Plan) -> Result<Outcome> {
     Ok(outcome)
 }
 
-const FUTURE: &str = "INSERT INTO migrations (version, name, checksum, applied_at) \
-                      SELECT 9999, '9999_future', checksum, applied_at FROM migrations LIMIT 1";
+const FUTURE: &str = "INSERT INTO migrations (version, name, checksum) \
+                      SELECT 9999, '9999_future', checksum FROM migrations LIMIT 1";
 /// SQLite keeps the number in the head of the file.
 const FUTURE_FILE: &str = "PRAGMA user_version = 9999";
 const TABLES: &str = "SELECT 'migrations', count(*), max(version) FROM migrations \
                       UNION ALL SELECT 'events', count(*), max(pos) FROM events \
                       UNION ALL SELECT 'rooms', count(*), max(id) FROM rooms \
                       UNION ALL SELECT 'users', count(*), max(id) FROM users \
-                      UNION ALL SELECT 'messages', count(*), max(id) FROM messages ORDER BY 1";
+                      UNION ALL SELECT 'messages', count(*), max(number) FROM messages ORDER BY 1";
 
 /// A database, reached beside Mynah.
 struct Base<'a> {
@@ -188,7 +188,7 @@ struct Base<'a> {
 impl Base<'_> {
     fn run(&self, sql: &str) -> Result<String> {
         match self.postgres {
-            Some(postgres) => Ok(postgres.query_in("future", sql)?),
+            Some(postgres) => in_postgres(postgres, "future", sql),
             None => in_file(&self.folder, sql),
         }
     }
@@ -196,6 +196,11 @@ impl Base<'_> {
     fn content(&self) -> Result<String> {
         self.run(TABLES)
     }
+}
+
+/// Runs SQL on Mynah's tables in a database.
+pub(crate) fn in_postgres(postgres: &Postgres, name: &str, sql: &str) -> Result<String> {
+    Ok(postgres.query_in(name, &format!("SET search_path TO mynah, public; {sql}"))?)
 }
 
 /// Runs SQL on the SQLite file in a data folder.
