@@ -97,7 +97,7 @@ impl Mynah {
     /// # Errors
     /// It cannot be asked whether it runs.
     pub fn pause(&mut self) -> Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.pause()
     }
 
     /// Lets it go on.
@@ -200,5 +200,5 @@ fn command(setup: &MynahSetup, folder: &Path, (port, admin_port): (u16, u16)) ->
 fn spawn(setup: &MynahSetup, folder: &Path, ports: (u16, u16)) -> Result<Process> {
     let mut command = command(setup, folder, ports);
     command.arg("serve");
-    Process::start("mynah", command, &folder.join("log"))
+    Process::start("mynah", command, &folder.join("log"), Signal::KILL)
 }

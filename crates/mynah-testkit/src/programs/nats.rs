@@ -50,7 +50,7 @@ impl Nats {
     /// # Errors
     /// It cannot be asked whether it runs.
     pub fn pause(&mut self) -> Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.pause()
     }
 
     /// Lets it go on.
@@ -87,7 +87,7 @@ impl Drop for Nats {
 fn launch(folder: &Path, port: u16) -> Result<Process> {
     let mut command = Command::new("nats-server");
     command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
-    let mut process = Process::start("nats-server", command, &folder.join("log"))?;
+    let mut process = Process::start("nats-server", command, &folder.join("log"), Signal::KILL)?;
     process.wait_ready(|| ask(port, b"").is_some_and(|answer| answer.starts_with(b"INFO ")))?;
     Ok(process)
 }

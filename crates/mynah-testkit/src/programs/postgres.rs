@@ -71,6 +71,7 @@ impl Postgres {
     /// # Errors
     /// It cannot be asked whether it runs.
     pub fn pause(&mut self) -> Result<()> {
+        self.process.pause()?;
         self.signal_all(Signal::STOP)
     }
 
@@ -158,7 +159,7 @@ fn launch(folder: &Path, port: u16, options: &[String]) -> Result<Process> {
     command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string()]);
     command.args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
     command.args(options.iter().flat_map(|option| ["-c", option]));
-    let mut process = Process::start("postgres", command, &folder.join("log"))?;
+    let mut process = Process::start("postgres", command, &folder.join("log"), Signal::QUIT)?;
     process
         .wait_ready(|| ask(port, GREETING).is_some_and(|answer| answer.first() == Some(&b'R')))?;
     Ok(process)

@@ -42,15 +42,21 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command`; its output is appended to the file `log`.
-    pub(super) fn start(name: &'static str, mut command: Command, log: &Path) -> Result<Self> {
+    /// Starts `command`; its output is appended to the file `log`. `last` is the signal with which the watcher ends
+    /// it: SIGKILL, or SIGQUIT for who must free something.
+    pub(super) fn start(
+        name: &'static str,
+        mut command: Command,
+        log: &Path,
+        last: Signal,
+    ) -> Result<Self> {
         let at = ProgramError::at;
         let watcher = Watcher::get()?;
         let output = File::options().create(true).append(true).open(log).map_err(at("log"))?;
         command.stdin(Stdio::null()).stderr(output.try_clone().map_err(at("log"))?).stdout(output);
         // Keys pressed at a terminal are for this process; the watcher deals with the others.
         let child = command.process_group(0).spawn().map_err(at(name))?;
-        watcher.note("run", child.id());
+        watcher.note(if last == Signal::QUIT { "quit" } else { "kill" }, child.id());
         Ok(Self { name, log: log.to_owned(), child, ended: None })
     }
 
@@ -108,6 +114,19 @@ impl Process {
         Ok(())
     }
 
+    /// SIGSTOP, and waits until it stands still.
+    pub(super) fn pause(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let began = Instant::now();
+        while self.try_wait()?.is_none() && !is_stopped(self.id()) {
+            if began.elapsed() > READY_LIMIT {
+                return Err(self.error("does not stop"));
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
+        Ok(())
+    }
+
     /// SIGKILL, and waits for the end.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.signal(Signal::KILL)?;
@@ -128,6 +147,12 @@ pub(super) fn signal_to(pid: u32, signal: Signal) {
         // Fails only if it is gone.
         kill_process(pid, signal).unwrap_or_default();
     }
+}
+
+/// Whether the state of a process, field 3 of proc_pid_stat(5), is `T`.
+fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
 /// The end of a log file.

@@ -50,7 +50,7 @@ impl Redis {
     /// # Errors
     /// It cannot be asked whether it runs.
     pub fn pause(&mut self) -> Result<()> {
-        self.process.signal(Signal::STOP)
+        self.process.pause()
     }
 
     /// Lets it go on.
@@ -92,7 +92,7 @@ fn launch(folder: &Path, port: u16) -> Result<Process> {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
     command.args(["--save", "", "--appendonly", "yes", "--dir"]).arg(folder);
-    let mut process = Process::start("redis-server", command, &folder.join("log"))?;
+    let mut process = Process::start("redis-server", command, &folder.join("log"), Signal::KILL)?;
     process.wait_ready(|| ask(port, b"PING\r\n").is_some_and(|answer| answer == b"+PONG\r\n"))?;
     Ok(process)
 }

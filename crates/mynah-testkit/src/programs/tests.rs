@@ -68,7 +68,7 @@ fn the_watcher_kills_and_removes_when_its_input_ends() {
         .spawn()
         .expect("started");
     let mut pipe = shell.stdin.take().expect("an input");
-    writeln!(pipe, "run 999999\nrun {}\ngone 999999", redis.id()).expect("told");
+    writeln!(pipe, "kill 999999\nkill {}\ngone 999999", redis.id()).expect("told");
     drop(pipe);
     redis.wait().expect("it ends");
     shell.wait().expect("it ends");

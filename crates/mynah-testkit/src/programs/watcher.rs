@@ -12,21 +12,27 @@ use parking_lot::Mutex;
 
 use super::{ProgramError, Result};
 
-/// Reads `run PID` and `gone PID`; at the end of its input kills what runs and removes the folder. A process that was
-/// stopped cannot obey SIGQUIT, with which PostgreSQL frees its memory; hence CONT first.
+/// Reads `kill PID`, `quit PID` and `gone PID`; at the end of its input ends what runs, with SIGKILL or first with
+/// SIGQUIT, and removes the folder. A process that was stopped cannot obey SIGQUIT; hence CONT first.
 pub(super) const SCRIPT: &str = r#"
 trap '' INT TERM HUP
-running=
+without() {
+  for other in $2; do [ "$other" = "$1" ] || printf ' %s' "$other"; done
+}
+killed= quitted=
 while read -r what pid; do
-  others=
-  for other in $running; do [ "$other" = "$pid" ] || others="$others $other"; done
-  running=$others
-  [ "$what" = run ] && running="$running $pid"
+  killed=$(without "$pid" "$killed")
+  quitted=$(without "$pid" "$quitted")
+  case $what in
+    kill) killed="$killed $pid" ;;
+    quit) quitted="$quitted $pid" ;;
+  esac
 done
-for pid in $running; do kill -CONT "$pid"; kill -QUIT "$pid"; done 2>/dev/null
+for pid in $quitted; do kill -CONT "$pid"; kill -QUIT "$pid"; done 2>/dev/null
+for pid in $killed; do kill -KILL "$pid"; done 2>/dev/null
 for turn in 1 2 3 4 5 6 7 8 9 10; do
   left=
-  for pid in $running; do kill -0 "$pid" 2>/dev/null && left="$left $pid"; done
+  for pid in $quitted; do kill -0 "$pid" 2>/dev/null && left="$left $pid"; done
   [ -z "$left" ] && break
   sleep 0.1
 done
