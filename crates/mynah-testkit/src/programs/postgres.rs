@@ -90,6 +90,7 @@ impl Postgres {
     pub fn restart(&mut self, data: Data) -> Result<()> {
         self.kill()?;
         if data == Data::Lost {
+            self.free_segment();
             std::fs::remove_dir_all(self.folder.join("data")).map_err(ProgramError::at("data"))?;
             copy_template(&self.folder)?;
         }
@@ -120,6 +121,14 @@ impl Postgres {
         log_tail(&self.folder.join("log"))
     }
 
+    /// Frees the System V segment that one that was killed has left.
+    fn free_segment(&self) {
+        let pid_file = std::fs::read_to_string(self.folder.join("data/postmaster.pid"));
+        if let Some(segment) = pid_file.ok().as_deref().and_then(segment_of) {
+            drop(Command::new("ipcrm").args(["-m", &segment]).output());
+        }
+    }
+
     /// Its first process goes first, so that it starts no other.
     fn signal_all(&mut self, signal: Signal) -> Result<()> {
         let children = children_of(self.process.id());
@@ -138,17 +147,12 @@ impl Drop for Postgres {
         drop(self.resume());
         drop(self.process.signal(Signal::QUIT));
         drop(self.process.wait(STOP_LIMIT));
-        let pid_file = self.folder.join("data/postmaster.pid");
-        if let Some(segment) =
-            std::fs::read_to_string(pid_file).ok().as_deref().and_then(segment_of)
-        {
-            drop(Command::new("ipcrm").args(["-m", &segment]).output());
-        }
+        self.free_segment();
         drop(std::fs::remove_dir_all(&self.folder));
     }
 }
 
-/// The System V segment that a killed one has left, as its pid file names it in line 7: key and number.
+/// The segment as a pid file names it in line 7: key and number.
 fn segment_of(pid_file: &str) -> Option<String> {
     let number = pid_file.lines().nth(6)?.split_whitespace().nth(1)?;
     Some(number.to_owned())
