@@ -25,7 +25,7 @@ mod site;
 mod socket;
 mod token;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -62,9 +62,12 @@ struct Arguments {
     /// Chooses moments and lengths; another one each time if absent.
     #[arg(long)]
     seed: Option<u64>,
-    /// Where the report is written, beside the terminal.
+    /// Where the report is written, instead of to the terminal.
     #[arg(long)]
     report: Option<PathBuf>,
+    /// A folder for the logs of the nodes, after rows that are not good.
+    #[arg(long)]
+    logs: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -110,6 +113,12 @@ async fn run(arguments: Arguments) -> Result<bool> {
         for line in complaints(&fate, plan.short) {
             println!("    {line}");
         }
+        if let (Some(folder), false) = (&arguments.logs, fate.is_good(plan.short)) {
+            save_logs(folder, row, site.as_ref())?;
+        }
+        if matches!(fate, Fate::Broken(_)) {
+            site = None;
+        }
         fates.push((row, fate, began.elapsed()));
     }
     drop(site);
@@ -127,6 +136,15 @@ async fn run(arguments: Arguments) -> Result<bool> {
     let total: u64 = fates.iter().map(|(_, fate, _)| fate.faults()).sum();
     println!("{verdict}: {} rows, {total} faults{}", fates.len(), named(&bad));
     Ok(bad.is_empty())
+}
+
+fn save_logs(folder: &Path, row: &Row, site: Option<&Site>) -> Result<()> {
+    std::fs::create_dir_all(folder).context("the folder of logs")?;
+    for (index, node) in site.iter().flat_map(|site| site.nodes.iter().enumerate()) {
+        let file = folder.join(format!("{}-node{index}.log", row.id));
+        std::fs::write(file, node.program.log()).context("a log")?;
+    }
+    Ok(())
 }
 
 fn named(bad: &[&str]) -> String {
@@ -153,7 +171,7 @@ async fn play(row: &Row, plan: &Plan, site: &mut Option<Site>) -> Fate {
         Ok(outcome) => Fate::Played(Box::new(outcome)),
         Err(error) => {
             let mut said = format!("{error:#}");
-            if let Some(site) = site.take() {
+            if let Some(site) = site {
                 let logs = site.nodes.iter().map(|node| node.program.log_tail());
                 said.extend(logs.enumerate().map(|(n, log)| format!("\nnode {n} said:\n{log}")));
             }
