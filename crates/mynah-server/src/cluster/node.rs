@@ -27,6 +27,8 @@ use crate::recovery::{Reached, sent_text};
 
 /// How often a node says that it is there, and what it stored.
 const BEAT: Duration = Duration::from_secs(1);
+/// How long the database may work on a commit whose answer was lost; a little more than a statement may take.
+const UNSURE_FOR: Duration = Duration::from_secs(6);
 /// Messages of the broker taken at once.
 const MESSAGES_MAX: usize = 256;
 /// Words of other nodes that may wait to be acted on; beyond, what fades is dropped.
@@ -101,6 +103,8 @@ pub struct Node {
     answers: mpsc::Receiver<Answer>,
     start: Instant,
     next_beat: Instant,
+    /// When to look once more for what a commit of unknown outcome stored.
+    unsure_again: Option<Instant>,
 }
 
 impl Node {
@@ -123,6 +127,7 @@ impl Node {
             answers,
             start: now,
             next_beat: now,
+            unsure_again: None,
             stats: Arc::clone(&stats),
             parts,
         };
@@ -159,6 +164,10 @@ impl Node {
             }
             let now = self.now();
             self.follower.tick(now);
+            if self.unsure_again.is_some_and(|at| at <= Instant::now()) {
+                self.unsure_again = None;
+                self.unsure();
+            }
             if self.follower.wants_beat() || Instant::now() >= self.next_beat {
                 self.beat();
             }
@@ -169,12 +178,9 @@ impl Node {
     async fn committed(&mut self, mut commit: Commit) {
         let now = self.now();
         let mut last = None;
-        if commit.is_unsure()
-            && let Some((slot, _)) = self.parts.voice.own()
-        {
-            self.follower.unsure(now, slot);
-            // Before anything else is said.
-            self.beat();
+        if commit.is_unsure() {
+            self.unsure();
+            self.unsure_again = Some(Instant::now() + UNSURE_FOR);
         }
         for event in commit.take_events() {
             let channel = streams::channel_of(&event);
@@ -189,6 +195,16 @@ impl Node {
         drop(commit);
         if let Some(pos) = last {
             self.parts.dispatcher.reached(pos);
+        }
+    }
+
+    /// Something may have been stored of which the store did not tell: everybody compares.
+    fn unsure(&mut self) {
+        let now = self.now();
+        if let Some((slot, _)) = self.parts.voice.own() {
+            self.follower.unsure(now, slot);
+            // Before anything else is said.
+            self.beat();
         }
     }
 

@@ -159,6 +159,8 @@ impl Writer {
                 );
                 self.queue.counters.failed_commits.fetch_add(1, Ordering::Relaxed);
                 self.fail_all([round], failure);
+                // What it may have stored must be looked for: nobody was told of it.
+                return Some(Commit::unsure(|| {}));
             }
             Stop::Before(failure) => {
                 db.roll_back().await;
