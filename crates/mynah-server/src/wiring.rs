@@ -1,6 +1,6 @@
 //! Building the house: the only place where adapters and ports meet.
 
-mod cluster;
+pub(crate) mod cluster;
 mod doors;
 mod gauges;
 mod pusher;

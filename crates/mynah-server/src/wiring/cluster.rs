@@ -60,27 +60,39 @@ impl Clustered {
     }
 }
 
+/// A connection to a broker and what it tells.
+pub(crate) type Connected = (Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>);
+
+/// Connects to the broker that is set, if one is.
+///
+/// # Errors
+/// The entry that is wrong.
+pub(crate) fn broker(config: &Config) -> anyhow::Result<Option<Connected>> {
+    let settings = &config.cluster;
+    Ok(if !settings.redis_url.is_empty() {
+        let mut options = RedisOptions::new(settings.redis_url.expose());
+        options.prefix.clone_from(&settings.prefix);
+        Some(redis::connect(&options)?)
+    } else if !settings.nats_url.is_empty() {
+        let mut options = NatsOptions::new(settings.nats_url.expose());
+        options.prefix.clone_from(&settings.prefix);
+        Some(nats::connect(&options)?)
+    } else {
+        None
+    })
+}
+
 /// Connects to the broker, if the store may have several nodes.
 ///
 /// # Errors
 /// The entry that is wrong.
 pub(super) fn newcomer(config: &Config) -> anyhow::Result<Option<Newcomer>> {
-    let settings = &config.cluster;
     if config.store.url.is_empty() {
         return Ok(None);
     }
-    let (broker, events): (Arc<dyn Broker>, _) = if !settings.redis_url.is_empty() {
-        let mut options = RedisOptions::new(settings.redis_url.expose());
-        options.prefix.clone_from(&settings.prefix);
-        redis::connect(&options)?
-    } else if !settings.nats_url.is_empty() {
-        let mut options = NatsOptions::new(settings.nats_url.expose());
-        options.prefix.clone_from(&settings.prefix);
-        nats::connect(&options)?
-    } else {
-        // Nobody else is there.
-        InProcess::new().join(Limits::default())
-    };
+    let named = broker(config)?;
+    // Else nobody else is there.
+    let (broker, events) = named.unwrap_or_else(|| InProcess::new().join(Limits::default()));
     let voice = Voice::new(broker);
     let (interests, directory) = (Interests::default(), Directory::default());
     Ok(Some(Newcomer { interests, voice, directory, broker: events }))
