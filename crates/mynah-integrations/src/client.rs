@@ -25,6 +25,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::address::{Forbidden, Reach};
 use crate::resolve::Resolver;
 use connection::Connection;
+pub(crate) use connection::{authorities, tls};
 use pool::Pool;
 use target::Target;
 
@@ -133,7 +134,7 @@ impl Client {
     }
 
     fn tls(&self) -> &Arc<ClientConfig> {
-        self.tls.get_or_init(|| connection::tls(connection::authorities()))
+        self.tls.get_or_init(|| tls(authorities()))
     }
 
     /// A client that trusts these certificate authorities and no others.
@@ -149,12 +150,7 @@ impl Client {
         for authority in authorities {
             roots.add(authority.clone())?;
         }
-        Ok(Self {
-            options,
-            resolver,
-            tls: OnceLock::from(connection::tls(roots)),
-            pool: Pool::default(),
-        })
+        Ok(Self { options, resolver, tls: OnceLock::from(tls(roots)), pool: Pool::default() })
     }
 
     async fn attempt(&self, request: Post) -> Result<Answer, PostError> {

@@ -1,4 +1,4 @@
-//! Calls to services outside: webhooks.
+//! Calls to services outside: webhooks; and connections for diagnosis ([`dial`]).
 //!
 //! What this crate deliberately lacks: what is told to whom and how it is signed (a [`webhook::Sealer`]
 //! makes the request), and any SQL (the outbox is a port).
@@ -15,5 +15,6 @@
 
 pub mod address;
 pub mod client;
+pub mod dial;
 pub mod resolve;
 pub mod webhook;

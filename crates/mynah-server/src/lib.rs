@@ -19,6 +19,7 @@ pub mod config;
 pub mod deadlines;
 pub mod dialects;
 pub mod dispatch;
+pub mod doctor;
 pub mod drain;
 pub mod engine_io;
 pub mod failure;

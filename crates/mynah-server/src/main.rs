@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use mynah_server::app_command::{self, AppCommand};
 use mynah_server::backup_command::{self, Progress};
-use mynah_server::config::{self, Config, LogFormat};
+use mynah_server::config::{self, Config, Loaded, LogFormat};
+use mynah_server::doctor::{self, DoctorOptions, Report};
 use mynah_server::pusher::webhooks::command::{self as webhook_command, WebhookCommand};
 use mynah_server::{serve, wiring};
 use tracing_subscriber::EnvFilter;
@@ -75,6 +76,24 @@ enum Command {
         #[arg(long)]
         data_dir: Option<PathBuf>,
     },
+    /// Look at everything the server stands on, and say what to do.
+    Doctor {
+        /// The address that clients use, e.g. https://chat.example.com: shows what a proxy lets through.
+        #[arg(long)]
+        url: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Leave out what takes long.
+        #[arg(long)]
+        quick: bool,
+        /// Only ask the server on this machine whether it takes traffic; says nothing when it does.
+        #[arg(long, conflicts_with_all = ["url", "json"])]
+        health: bool,
+        /// Folder of the database (default ./data).
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -129,6 +148,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             show(&runtime.block_on(webhook_command::run(&data_dir, what))?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Doctor { url, json, quick, health, data_dir } => {
+            let loaded = doctor::with_data_dir(Loaded { config, ..loaded }, data_dir);
+            let options = DoctorOptions { url, quick };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(examine(&loaded, &options, (json, health)))
+        }
         Command::Backup { to, force, data_dir } => {
             let data_dir = data_dir.unwrap_or(config.server.data_dir);
             show(&backup_command::back_up(&data_dir, &to, force, &mut Progress::new(say))?);
@@ -150,6 +175,23 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(check(&config))
         }
     }
+}
+
+async fn examine(
+    loaded: &Loaded,
+    options: &DoctorOptions,
+    (json, health): (bool, bool),
+) -> anyhow::Result<ExitCode> {
+    if health {
+        doctor::health(&loaded.config).await.map_err(anyhow::Error::msg)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut report = Report::new((!json).then_some(|line| show(&format!("{line}\n"))));
+    doctor::run(loaded, options, &mut report).await;
+    if json {
+        show(&format!("{}\n", report.json()?));
+    }
+    Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Says everything that forbids a start.

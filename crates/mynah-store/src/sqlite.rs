@@ -8,6 +8,7 @@ mod accounts;
 mod apps;
 mod backup;
 mod connect;
+mod examine;
 mod facts;
 mod feed;
 mod history;
@@ -44,6 +45,7 @@ use rusqlite::Connection;
 
 pub use backup::{BackedUp, BackupError, CopyStep, Restored, back_up, restore};
 pub use connect::{FILE_NAME, OpenError};
+pub use examine::{Examined, examine};
 
 use readers::ReadQueue;
 use writer::WriteQueue;

@@ -111,7 +111,7 @@ impl Connection {
 }
 
 /// Certificate authorities of the system, or of Mozilla where there are none (in an empty container).
-pub(super) fn authorities() -> RootCertStore {
+pub(crate) fn authorities() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     let (_, unreadable) = roots.add_parsable_certificates(found.certs);
@@ -125,7 +125,7 @@ pub(super) fn authorities() -> RootCertStore {
     roots
 }
 
-pub(super) fn tls(roots: RootCertStore) -> Arc<ClientConfig> {
+pub(crate) fn tls(roots: RootCertStore) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,7 +1,9 @@
 //! Probes for load balancers, and the scrape target.
 
+use std::net::SocketAddr;
+
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
@@ -11,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::{json, ok};
+use super::extract::{ClientAddress, json, ok};
 use crate::health::Readiness;
 use crate::state::House;
 
@@ -48,7 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<House> {
 pub(super) fn aliases() -> Router<House> {
     Router::new()
         .route("/healthz", get(health))
-        .route("/livez", get(health))
+        .route("/livez", get(live))
         .route("/readyz", get(ready))
 }
 
@@ -57,6 +59,33 @@ pub(super) fn aliases() -> Router<House> {
 async fn health() -> Response {
     let none = Parts::default();
     ok(&Report { status: "ok", info: none, error: none, details: none })
+}
+
+/// Whose request a request is taken for, which the doctor asks through proxies.
+#[derive(Serialize)]
+struct Caller {
+    status: &'static str,
+    /// The client's address.
+    client: Option<String>,
+    /// Whether somebody says it is another than that of the connection.
+    forwarded: bool,
+    /// Whether that is believed.
+    believed: bool,
+}
+
+/// Whether the process runs; with `?client`, also who asks.
+async fn live(request: Request) -> Response {
+    if request.uri().query() != Some("client") {
+        return health().await;
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let client = request.extensions().get::<ClientAddress>().and_then(|client| client.0);
+    ok(&Caller {
+        status: "ok",
+        client: client.map(|client| client.to_canonical().to_string()),
+        forwarded: request.headers().contains_key("x-forwarded-for"),
+        believed: client.is_some() && client != peer,
+    })
 }
 
 /// Whether the process should get traffic.

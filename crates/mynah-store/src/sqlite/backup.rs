@@ -151,7 +151,7 @@ pub fn restore(
 }
 
 /// The database file meant by a folder or file, if it is one of ours and not too new.
-fn source_in(path: &Path) -> Result<PathBuf, BackupError> {
+pub(super) fn source_in(path: &Path) -> Result<PathBuf, BackupError> {
     let file = if path.is_dir() { path.join(connect::FILE_NAME) } else { path.to_owned() };
     match std::fs::metadata(&file) {
         Ok(found) if found.is_file() && found.len() > 0 => {}
@@ -170,7 +170,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-fn engine(path: &Path) -> impl Fn(rusqlite::Error) -> BackupError {
+pub(super) fn engine(path: &Path) -> impl Fn(rusqlite::Error) -> BackupError {
     let path = path.to_owned();
     move |source| OpenError::Engine { path: path.clone(), source }.into()
 }
@@ -274,7 +274,7 @@ fn fold(file: &Path) -> Result<(), rusqlite::Error> {
     conn.close().map_err(|(_, error)| error)
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     name.into()
