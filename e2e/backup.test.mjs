@@ -107,14 +107,20 @@ scenario(
     assert.deepEqual([answer.gap, answer.events], [[room.id], []]);
     assert.equal(answer.epoch, ahead.ready.epoch);
     const now = await ahead.ok("sync", { since: { [room.id]: head }, epoch: answer.epoch });
-    assert.deepEqual(now.events.map(({ data }) => facts(data)), fresh.slice(-3).map(facts));
+    assert.deepEqual(
+      now.events.map(({ data }) => facts(data)),
+      fresh.slice(-3).map(facts),
+    );
 
     const page = await di.api.ok("GET", `/v1/sync?since=${cursor}`);
     assert.equal(page.gap, true);
     // Without an epoch: nothing new is passed over, as no position is given twice.
     const [pos] = cursor.split("-");
     const plain = await di.api.ok("GET", `/v1/sync?since=${pos}&limit=1000`);
-    assert.deepEqual(plain.events.map(({ data }) => data.id), fresh.map(({ id }) => id));
+    assert.deepEqual(
+      plain.events.map(({ data }) => data.id),
+      fresh.map(({ id }) => id),
+    );
 
     const mark = await ada.api.send(room.id, "live again");
     await traveller.member.hears(mark.id);
