@@ -645,6 +645,11 @@ impl Process {
         }
     }
 
+    /// Events that came from the store as they were not heard.
+    pub(super) fn healed(&self) -> u64 {
+        self.follower.stats().healed
+    }
+
     /// The process dies. What its sockets took may still arrive.
     pub(super) fn end(self, keeps_bytes: bool) -> Vec<(usize, u64)> {
         let mut told = Vec::new();

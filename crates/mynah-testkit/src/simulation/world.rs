@@ -212,6 +212,9 @@ impl World {
                 self.fail("it does not come to an end".to_owned());
             }
         }
+        for place in &self.nodes {
+            self.report.healed += place.process.as_ref().map_or(0, |process| process.healed());
+        }
         self.report.stored = self.store.rooms.iter().map(|room| room.len() as u64).sum();
         Ok(self.report)
     }
@@ -346,6 +349,7 @@ impl World {
         let process = place.process.take();
         self.broker.detach(node);
         if let Some(process) = process {
+            self.report.healed += process.healed();
             let keeps_bytes = self.dice.chance(500);
             for (listener, connection) in process.end(keeps_bytes) {
                 let ms = self.dice.between(1, 50);

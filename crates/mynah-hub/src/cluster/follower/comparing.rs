@@ -71,6 +71,7 @@ impl<E> Follower<E> {
     pub fn node_gone(&mut self, now: u64, slot: u16) {
         let _: u64 = now;
         self.proof.gone(slot);
+        self.proof.freeze_one(slot, self.comparisons.newest + 1);
         self.compare_all();
     }
 
