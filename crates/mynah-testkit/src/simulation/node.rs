@@ -167,6 +167,9 @@ impl Process {
             Input::Broker(BrokerEvent::Message { .. }) | Input::Tick | Input::Beat => {}
             Input::Broker(event) => world.note(|_| format!("node {node} is told {event:?}")),
             Input::Heads(heads) => world.note(|_| format!("node {node} reads heads {heads:?}")),
+            Input::EventsFailed(_) | Input::HeadsFailed(_) => {
+                world.note(|_| format!("node {node}: the store fails"));
+            }
             Input::Events { stream, events, head } => world.note(|_| {
                 format!("node {node} reads {} events of {stream} up to {head}", events.len())
             }),
@@ -240,7 +243,10 @@ impl Process {
                     }
                 }
             }
-            BrokerEvent::Up | BrokerEvent::Missed if is_deaf => {}
+            BrokerEvent::Up if !is_deaf || self.started_at + 500 > now => {
+                self.follower.broker_up(now)
+            }
+            BrokerEvent::Up | BrokerEvent::Down | BrokerEvent::Missed if is_deaf => {}
             BrokerEvent::Up => self.follower.broker_up(now),
             BrokerEvent::Down => self.follower.broker_down(now),
             BrokerEvent::Missed => self.follower.missed(now),
@@ -479,6 +485,10 @@ impl Process {
 
     fn act(&mut self, world: &mut World) {
         while let Some(action) = self.follower.next_action() {
+            if !matches!(action, Action::Deliver(_)) {
+                let node = self.node;
+                world.note(|_| format!("node {node}: {action:?}"));
+            }
             let life = world.nodes[self.node].life;
             match action {
                 Action::Subscribe(channels) => {

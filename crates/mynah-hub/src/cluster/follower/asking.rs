@@ -212,8 +212,8 @@ impl<E> Follower<E> {
     }
 
     fn unfollow(&mut self, index: u32) {
-        self.compared(index);
         let Some(stream) = self.streams.remove(index) else { return };
+        self.uncompared(stream.compared);
         if let Some(timer) = stream.read_timer {
             self.wheel.cancel(timer);
         }

@@ -184,9 +184,14 @@ impl<E> Follower<E> {
         let newest = self.comparisons.newest;
         let Some(stream) = self.streams.get_mut(index) else { return };
         stream.comparing = Comparing::No;
-        if stream.compared < newest && self.comparisons.is_running {
-            stream.compared = newest;
-            self.comparisons.left -= 1;
+        let before = std::mem::replace(&mut stream.compared, newest);
+        self.uncompared(before);
+    }
+
+    /// The comparison under way waits no longer for a stream whose last was this one.
+    pub(super) fn uncompared(&mut self, last: u64) {
+        if last < self.comparisons.newest && self.comparisons.is_running {
+            self.comparisons.left = self.comparisons.left.saturating_sub(1);
             self.end_comparison_if_done();
         }
     }

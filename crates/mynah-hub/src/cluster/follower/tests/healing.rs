@@ -174,3 +174,20 @@ fn a_head_that_is_not_true_is_forgotten() {
     assert!(reads < 8, "{reads}");
     assert_eq!(house.heard(2, "a", 6, 61), ["deliver a 6"]);
 }
+
+#[test]
+fn a_stream_that_is_left_during_a_comparison_does_not_hold_up_the_next() {
+    let mut house = House::new().following("a", 0);
+    house.follower.unwant(0, &topic("a"));
+    house.after(9_900);
+    house.follower.missed(house.now);
+    assert_eq!(house.out(), ["heads a"]);
+    house.heads(&[("a", 1)]);
+    assert_eq!(house.out(), ["read a 0+500"]);
+    house.follower.events_failed(house.now, &topic("a"));
+    house.follower.missed(house.now);
+    assert_eq!(house.after(100), ["unsubscribe a"]);
+    let mut house = house.following("b", 0);
+    house.follower.missed(house.now);
+    assert_eq!(house.out(), ["heads b"]);
+}
