@@ -20,6 +20,8 @@ pub(super) struct Broker {
 #[derive(Default)]
 pub(super) struct Link {
     pub(super) is_up: bool,
+    /// Counts how often there was one.
+    pub(super) connections: u64,
     /// The node knows that it is down.
     is_told: bool,
     /// Counts how often it was cut.
@@ -219,6 +221,7 @@ impl World {
         if is_on && !link.is_up {
             link.is_up = true;
             link.is_told = false;
+            link.connections += 1;
             self.note(|_| format!("node {node} is connected"));
             self.tell(node, 0, Input::Broker(BrokerEvent::Up));
         }

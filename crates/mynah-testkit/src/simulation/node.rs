@@ -94,6 +94,8 @@ pub(super) struct Process {
     is_committing: bool,
     tick_at: u64,
     reads_out: usize,
+    /// The connection on which heads were told last.
+    told_on: u64,
     eager: Frontier,
     pub(super) is_over: bool,
 }
@@ -155,6 +157,7 @@ impl Process {
             is_committing: false,
             tick_at: u64::MAX,
             reads_out: 0,
+            told_on: 0,
             eager: Frontier::default(),
             is_over: false,
         }
@@ -162,19 +165,7 @@ impl Process {
 
     pub(super) fn take(&mut self, world: &mut World, input: Input) {
         let now = world.now;
-        let node = self.node;
-        match &input {
-            Input::Broker(BrokerEvent::Message { .. }) | Input::Tick | Input::Beat => {}
-            Input::Broker(event) => world.note(|_| format!("node {node} is told {event:?}")),
-            Input::Heads(heads) => world.note(|_| format!("node {node} reads heads {heads:?}")),
-            Input::EventsFailed(_) | Input::HeadsFailed(_) => {
-                world.note(|_| format!("node {node}: the store fails"));
-            }
-            Input::Events { stream, events, head } => world.note(|_| {
-                format!("node {node} reads {} events of {stream} up to {head}", events.len())
-            }),
-            _ => {}
-        }
+        self.note(world, &input);
         match input {
             Input::Broker(event) => self.broker(world, event),
             Input::Subscribed(channels, confirmed) => {
@@ -216,6 +207,31 @@ impl Process {
         }
     }
 
+    fn note(&self, world: &mut World, input: &Input) {
+        let node = self.node;
+        match input {
+            Input::Broker(event) => world.note(|_| format!("node {node} is told {event:?}")),
+            Input::Heads(heads) => world.note(|_| format!("node {node} reads heads {heads:?}")),
+            Input::EventsFailed(_) | Input::HeadsFailed(_) => {
+                world.note(|_| format!("node {node}: the store fails"));
+            }
+            Input::Events { stream, events, head } => world.note(|_| {
+                format!("node {node} reads {} events of {stream} up to {head}", events.len())
+            }),
+            Input::Broker(BrokerEvent::Message { .. })
+            | Input::Tick
+            | Input::Beat
+            | Input::Subscribed(..)
+            | Input::Renew
+            | Input::Renewed(_)
+            | Input::Request(_)
+            | Input::Committed(_)
+            | Input::Connect { .. }
+            | Input::Gone { .. }
+            | Input::History { .. } => {}
+        }
+    }
+
     fn speaks(&self, world: &World) -> bool {
         world.now < self.speaks_until && !self.is_over
     }
@@ -225,7 +241,7 @@ impl Process {
             let said = match word {
                 Word::Event { pos, .. } => Said::Event(*pos),
                 Word::Beat(_) => Said::Beat(self.lease.slot),
-                _ => Said::Other,
+                Word::Digest(_) | Word::Delta(_) | Word::Part(_) | Word::Ask(_) => Said::Other,
             };
             world.publish(self.node, channel, &word.encode(self.lease), said);
         }
@@ -244,7 +260,7 @@ impl Process {
                 }
             }
             BrokerEvent::Up if !is_deaf || self.started_at + 500 > now => {
-                self.follower.broker_up(now)
+                self.follower.broker_up(now);
             }
             BrokerEvent::Up | BrokerEvent::Down | BrokerEvent::Missed if is_deaf => {}
             BrokerEvent::Up => self.follower.broker_up(now),
@@ -338,6 +354,7 @@ impl Process {
     }
 
     fn tell_heads(&mut self, world: &mut World) {
+        self.told_on = world.broker.links[self.node].connections;
         loop {
             let beat = self.follower.beat(world.now);
             let is_last = !beat.more;
@@ -393,7 +410,9 @@ impl Process {
     fn stored(&mut self, world: &mut World, stored: Stored) {
         let Stored { message, seq, pos, origin } = stored;
         let stream = topic_of(message.room);
-        if self.follower.wants_beat() {
+        // A connection that the node was not told of yet may be a new one.
+        let connection = world.broker.links[self.node].connections;
+        if self.follower.wants_beat() || self.told_on != connection {
             self.tell_heads(world);
         }
         let is_hint = world.mishap(world.plan.hints);
