@@ -190,11 +190,10 @@ impl Proof {
             return false;
         }
         place.part = None;
+        // The first one of a node that has stored nothing says nothing of those who had its slot before.
         let is_linked = place.link.is_some_and(|link| beat.since <= link);
-        // Who has stored nothing since it started has nothing to miss.
-        let is_first = place.link.is_none() && beat.pos == 0;
         place.link = place.link.max(Some(beat.pos));
-        beat.lost || !follows || !(is_linked || is_first)
+        beat.lost || !follows || !is_linked
     }
 
     /// A node is over: what it did not tell is found by a comparison, and its beats begin anew.

@@ -210,7 +210,11 @@ impl Process {
     fn note(&self, world: &mut World, input: &Input) {
         let node = self.node;
         match input {
-            Input::Broker(event) => world.note(|_| format!("node {node} is told {event:?}")),
+            Input::Broker(event) => {
+                if !matches!(event, BrokerEvent::Message { .. }) {
+                    world.note(|_| format!("node {node} is told {event:?}"));
+                }
+            }
             Input::Heads(heads) => world.note(|_| format!("node {node} reads heads {heads:?}")),
             Input::EventsFailed(_) | Input::HeadsFailed(_) => {
                 world.note(|_| format!("node {node}: the store fails"));
@@ -218,8 +222,7 @@ impl Process {
             Input::Events { stream, events, head } => world.note(|_| {
                 format!("node {node} reads {} events of {stream} up to {head}", events.len())
             }),
-            Input::Broker(BrokerEvent::Message { .. })
-            | Input::Tick
+            Input::Tick
             | Input::Beat
             | Input::Subscribed(..)
             | Input::Renew
