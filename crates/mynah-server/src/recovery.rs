@@ -221,9 +221,12 @@ impl Reached {
         }
     }
 
-    /// What was delivered of every writer; `None` where a single place tells it.
+    /// What was delivered of every writer that is heard; `None` where a single place tells it.
     pub fn low(&self) -> Option<u64> {
-        self.0.read().as_ref().map(low)
+        let reached = self.0.read();
+        let reached = reached.as_ref()?;
+        let heard = reached.iter().map(|(_, pos)| pos).min();
+        Some(heard.unwrap_or_else(|| reached.base()))
     }
 
     /// What was delivered, as [`sent_text`] spells it.

@@ -23,6 +23,13 @@ pub trait FeedStore: Send + Sync {
         limit: u32,
     ) -> Result<CatchUp, StoreError>;
 
+    /// A place in the log below which nobody stores any more; whatever this process stored up to there its
+    /// [`CommitListener`](super::CommitListener) was told of before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn settled_pos(&self) -> Result<u64, StoreError>;
+
     /// `seq` of the newest event of each stream, in the order asked; 0 for one that does not exist.
     ///
     /// # Errors

@@ -389,6 +389,26 @@ impl<E> Follower<E> {
         self.steps.push_back(Step::Deliver { item, in_order, floor });
     }
 
+    /// All that this node, whose slot this is, stored up to here was given to [`Follower::own`], and it stores
+    /// nothing there any more: told in beats, so that others need not take a node that is idle for one that is
+    /// not heard.
+    pub fn stored_up_to(&mut self, slot: u16, pos: u64) {
+        self.telling.settled(pos);
+        self.see(slot, pos);
+    }
+
+    /// Up to where everything of these nodes is delivered, this one included; `None` if one of them is not
+    /// known, or something of a node that is gone is still looked for.
+    pub fn delivered_of(&self, slots: &[u16]) -> Option<u64> {
+        self.proof.low_of(slots)
+    }
+
+    /// Everything up to `base` was delivered, whoever stored it: nobody stores there but those of whom that is
+    /// known.
+    pub fn raise_base(&mut self, base: u64) {
+        self.proof.start(base);
+    }
+
     /// What was delivered, up to the last [`Action::Deliver`] taken.
     pub fn frontier(&self) -> &Frontier {
         self.proof.frontier()

@@ -58,6 +58,18 @@ impl Proof {
         self.frontier.raise_base(base);
     }
 
+    /// What is proven of all these, if each is known and nothing of those that are gone is in doubt.
+    pub(super) fn low_of(&self, origins: &[u16]) -> Option<u64> {
+        let in_doubt = |(origin, place): (&u16, &Origin)| {
+            place.is_gone && place.known > self.frontier.of(*origin)
+        };
+        if self.origins.iter().any(in_doubt) {
+            return None;
+        }
+        let place = |origin: &u16| self.origins.get(origin).map(|_| self.frontier.of(*origin));
+        origins.iter().map(place).min().flatten()
+    }
+
     fn origin(&mut self, origin: u16) -> &mut Origin {
         self.origins.entry(origin).or_default()
     }

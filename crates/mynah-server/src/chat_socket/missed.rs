@@ -54,6 +54,16 @@ fn take_seen(events: &mut Vec<Event>, claim: &Claim) -> Option<Event> {
     Some(events.remove(last))
 }
 
+/// Leaves out what the client has got: what its offset covers, and of the stream of the event that it names
+/// all that came before it there.
+fn leave_out_sent(events: &mut Vec<Event>, claim: &Claim, last: Option<&Event>) {
+    events.retain(|event| {
+        let before_last =
+            last.is_some_and(|last| event.stream == last.stream && event.seq < last.seq);
+        !before_last && !claim.seen.covers(event)
+    });
+}
+
 fn sent_before(claim: &Claim) -> String {
     let sent = claim.seen.sent.as_ref();
     sent.map_or_else(String::new, |sent| sent_text(&sent.frontier, 0, true))
@@ -93,7 +103,7 @@ pub(super) async fn everywhere(
     let heads = heads(&events, &topics::user_everywhere(&actor.tenant, &actor.user));
     let events = heard_by(&actor.user, events);
     let Some(mut events) = beyond(since, rooms, events) else { return Ok(None) };
-    events.retain(|event| !claim.seen.covers(event));
+    leave_out_sent(&mut events, claim, seen_last.as_ref());
     let sent = sent_before(claim);
     Ok(Some(Missed { events, up_to: next, heads, seen_last, reopened: Vec::new(), sent }))
 }
@@ -204,7 +214,7 @@ pub(super) async fn of_open_rooms(
         Stream::Room(room) => shown.get(room).is_some_and(|after| event.seq > *after),
         Stream::User(_) => true,
     });
-    events.retain(|event| !claim.seen.covers(event));
+    leave_out_sent(&mut events, claim, seen_last.as_ref());
     let sent = sent_before(claim);
     Ok(Some(Missed { events, seen_last, up_to: next, heads, reopened, sent }))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mynah_domain::node::NodeLease;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 use crate::system::random;
 
@@ -19,6 +20,7 @@ pub struct Directory(Arc<RwLock<Nodes>>);
 struct Nodes {
     own: Option<NodeLease>,
     all: HashMap<u16, NodeLease>,
+    looked_at: Option<Instant>,
 }
 
 /// Whose a session is.
@@ -41,9 +43,17 @@ impl Directory {
         self.0.read().own.clone()
     }
 
-    /// What the store shows now.
-    pub fn set_all(&self, nodes: Vec<NodeLease>) {
-        self.0.write().all = nodes.into_iter().map(|node| (node.slot, node)).collect();
+    /// What the store showed, asked at a moment.
+    pub fn set_all(&self, nodes: Vec<NodeLease>, looked_at: Instant) {
+        let all = nodes.into_iter().map(|node| (node.slot, node)).collect();
+        let mut nodes = self.0.write();
+        (nodes.all, nodes.looked_at) = (all, Some(looked_at));
+    }
+
+    /// The slots of all nodes, this one included, and when they were read.
+    pub fn slots(&self) -> Option<(Instant, Vec<u16>)> {
+        let nodes = self.0.read();
+        Some((nodes.looked_at?, nodes.all.keys().copied().collect()))
     }
 
     /// All known nodes, this one included, by slot.
@@ -108,7 +118,7 @@ mod tests {
         first.set_own(node(1, 7));
         second.set_own(node(1023, 70_000));
         for directory in [&first, &second] {
-            directory.set_all(vec![node(1, 7), node(1023, 70_000)]);
+            directory.set_all(vec![node(1, 7), node(1023, 70_000)], Instant::now());
         }
         let of_first = first.session_id();
         assert_eq!(of_first.len(), 20);
@@ -123,7 +133,7 @@ mod tests {
         let (here, gone) = (Directory::default(), Directory::default());
         here.set_own(node(2, 1));
         gone.set_own(node(1, 1));
-        here.set_all(vec![node(2, 1), node(1, 2)]);
+        here.set_all(vec![node(2, 1), node(1, 2)], Instant::now());
         assert_eq!(here.home(&gone.session_id()), Home::Here);
         for garbage in [
             "",

@@ -72,7 +72,8 @@ impl Membership {
     }
 
     async fn look_round(&self) -> Result<(), StoreError> {
-        self.parts.directory.set_all(self.parts.nodes.nodes().await?);
+        let begun = Instant::now();
+        self.parts.directory.set_all(self.parts.nodes.nodes().await?, begun);
         Ok(())
     }
 

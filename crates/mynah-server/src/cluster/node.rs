@@ -103,6 +103,8 @@ pub struct Node {
     answers: mpsc::Receiver<Answer>,
     start: Instant,
     next_beat: Instant,
+    /// What was delivered of all at some moment.
+    base: Option<(Instant, u64)>,
     /// When to look once more for what a commit of unknown outcome stored.
     unsure_again: Option<Instant>,
 }
@@ -127,6 +129,7 @@ impl Node {
             answers,
             start: now,
             next_beat: now,
+            base: None,
             unsure_again: None,
             stats: Arc::clone(&stats),
             parts,
@@ -159,7 +162,13 @@ impl Node {
                     }
                 }
                 wishes = self.parts.interests.wishes() => self.wish(wishes),
-                Some(answer) = self.answers.recv() => self.answer(answer),
+                Some(answer) = self.answers.recv() => {
+                    if let Answer::Settled(pos) = answer {
+                        self.settled(pos, &mut inputs.commits).await;
+                    } else {
+                        self.answer(answer);
+                    }
+                }
                 () = sleep_until(wake) => {}
             }
             let now = self.now();
@@ -231,6 +240,36 @@ impl Node {
                 self.follower.events(now, &stream, items, head, gap);
             }
             Answer::EventsFailed(stream) => self.follower.events_failed(now, &stream),
+            Answer::Settled(_) => {}
+        }
+    }
+
+    /// What this node stored up to here is in the queue, or was taken from it.
+    async fn settled(&mut self, pos: u64, commits: &mut mpsc::Receiver<Commit>) {
+        while let Ok(commit) = commits.try_recv() {
+            self.committed(commit).await;
+        }
+        if let Some((slot, _)) = self.parts.voice.own() {
+            self.follower.stored_up_to(slot, pos);
+        }
+        self.raise_base();
+    }
+
+    /// What is delivered of all nodes that may store is delivered of everybody. A node that began to store
+    /// before a moment is in the directory that was read after it.
+    fn raise_base(&mut self) {
+        let Some((looked_at, slots)) = self.parts.directory.slots() else { return };
+        let Some(delivered) = self.follower.delivered_of(&slots) else {
+            self.base = None;
+            return;
+        };
+        match self.base {
+            Some((since, base)) if looked_at > since => {
+                self.follower.raise_base(base);
+                self.base = Some((Instant::now(), delivered));
+            }
+            Some(_) => {}
+            None => self.base = Some((Instant::now(), delivered)),
         }
     }
 
@@ -358,6 +397,8 @@ impl Node {
                 break;
             }
         }
+        self.reader.settled();
+        self.parts.reached.advance(self.follower.frontier());
         *self.stats.follower.lock() = self.follower.stats();
     }
 

@@ -32,6 +32,8 @@ pub(super) enum Answer {
     },
     /// The store could not tell.
     EventsFailed(Topic),
+    /// Nobody stores below this place any more, and what this node stored is in the queue of commits.
+    Settled(u64),
 }
 
 /// What the broker is asked, one after the other.
@@ -99,6 +101,17 @@ impl Reader {
             let answer = heads(&*feed, channels).await;
             // Fails only when the node has stopped.
             drop(answers.send(answer).await);
+        });
+    }
+
+    pub(super) fn settled(&self) {
+        let (feed, answers) = (Arc::clone(&self.feed), self.answers.clone());
+        tokio::spawn(async move {
+            // It is asked again with the next beat.
+            if let Ok(pos) = feed.settled_pos().await {
+                // As above.
+                drop(answers.send(Answer::Settled(pos)).await);
+            }
         });
     }
 

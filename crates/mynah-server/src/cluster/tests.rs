@@ -101,6 +101,10 @@ impl FeedStore for Journal {
         Ok(CatchUp { events: missed.collect(), head_seq, gap: after_seq > head_seq })
     }
 
+    async fn settled_pos(&self) -> Result<u64, StoreError> {
+        Ok(self.0.lock().len() as u64)
+    }
+
     async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
         let events = self.0.lock();
         let head = |stream: &Stream| events.iter().filter(|e| e.stream == *stream).count() as u64;
@@ -182,7 +186,9 @@ impl House {
     async fn say(&self, room: &RoomId) {
         let event = self.journal.append(self.slot, room);
         let (answered, answer) = oneshot::channel();
-        let commit = Commit::new(vec![event], move || drop(answered.send(())));
+        let commit = Commit::new(vec![event], move || {
+            answered.send(()).ok();
+        });
         self.commits.send(commit).await.ok();
         answer.await.unwrap();
     }

@@ -12,6 +12,7 @@ use super::db::Db;
 use super::journal::{self, Head};
 use super::pool::reading;
 use super::trouble::{Failure, Trouble};
+use super::tx::Tx;
 use super::{PostgresStore, rows, sql};
 
 #[async_trait]
@@ -27,6 +28,13 @@ impl FeedStore for PostgresStore {
             let head = head(db, tenant, stream).await?;
             Ok::<_, Trouble<StoreError>>(journal::catch_up(db, head, after_seq, limit).await?)
         })
+    }
+
+    async fn settled_pos(&self) -> Result<u64, StoreError> {
+        // Where the writes are run, so that all before it were told of.
+        let read =
+            async |tx: &mut Tx<'_>| Ok::<_, Trouble<StoreError>>(journal::head_pos(tx.db).await?);
+        self.writes.call_quietly(read).await
     }
 
     async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {

@@ -27,6 +27,10 @@ impl FeedStore for SqliteStore {
         self.reads.call(read).await
     }
 
+    async fn settled_pos(&self) -> Result<u64, StoreError> {
+        self.writes.call(|tx| journal::head_pos(tx.conn)).await
+    }
+
     async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
         let streams = streams.to_vec();
         let read = move |conn: &Connection| {

@@ -22,6 +22,10 @@ impl FeedStore for MemoryStore {
         })
     }
 
+    async fn settled_pos(&self) -> Result<u64, StoreError> {
+        self.read(|state| state.log.len() as u64)
+    }
+
     async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
         self.read(|state| {
             streams.iter().map(|(tenant, stream)| state.head(tenant, stream).1).collect()

@@ -56,6 +56,12 @@ impl Telling {
         self.streams.insert(stream, Told { seq, beats: 0 });
     }
 
+    /// All that is stored up to here was told of.
+    pub(super) fn settled(&mut self, pos: u64) {
+        self.ends.get_or_insert([0; 2]);
+        self.pos = self.pos.max(pos);
+    }
+
     /// Something may have been stored, nobody knows into which stream.
     pub(super) fn unsure(&mut self) {
         self.lost = BEATS;
@@ -124,6 +130,17 @@ mod tests {
         );
         let fourth = telling.beat(true);
         assert_eq!((fourth.since, fourth.pos, fourth.heads.len()), (105, 105, 0));
+    }
+
+    #[test]
+    fn an_idle_node_tells_how_far_the_log_is() {
+        let mut telling = Telling::new(10);
+        telling.settled(500);
+        assert_eq!((telling.beat(true).since, telling.beat(true).pos), (0, 500));
+        telling.settled(600);
+        telling.stored(7, 1, 700);
+        let beat = telling.beat(true);
+        assert_eq!((beat.since, beat.pos, beat.heads.as_slice()), (500, 700, [(7, 1)].as_slice()));
     }
 
     #[test]
