@@ -15,6 +15,7 @@ use mynah_domain::room::Room;
 use tokio::sync::oneshot;
 
 use super::params::{Param, clean, count};
+use super::queue::Locks;
 use super::rows;
 use super::sql;
 use super::trouble::{Failure, Trouble};
@@ -73,10 +74,18 @@ struct Known {
     rooms_of: HashMap<String, i64>,
 }
 
-/// Judges and stores messages; each job has its outcome afterwards.
-pub(super) async fn append(tx: &mut Tx<'_>, jobs: &mut [&mut AppendJob]) -> Result<(), Failure> {
+/// Judges and stores messages; each job has its outcome afterwards. Locks the rooms of the other writes
+/// as well, which are named in `rooms`.
+pub(super) async fn append(
+    tx: &mut Tx<'_>,
+    jobs: &mut [&mut AppendJob],
+    rooms: Vec<String>,
+) -> Result<(), Failure> {
     let mut known = Known::default();
-    lock_rooms(tx, jobs, &mut known).await?;
+    lock_rooms(tx, jobs, (rooms, &mut known)).await?;
+    if jobs.is_empty() {
+        return Ok(());
+    }
     lock_members(tx, jobs, &mut known).await?;
     for job in jobs {
         job.outcome = Some(match store(tx, job, &mut known) {
@@ -88,12 +97,30 @@ pub(super) async fn append(tx: &mut Tx<'_>, jobs: &mut [&mut AppendJob]) -> Resu
     Ok(())
 }
 
+/// The rooms that writes other than messages name.
+pub(super) async fn named_rooms(tx: &Tx<'_>, named: &[&Locks]) -> Result<Vec<String>, Failure> {
+    let (mut rooms, mut messages) = (Vec::new(), Vec::new());
+    for locks in named {
+        match locks {
+            Locks::Nothing | Locks::Unknown => {}
+            Locks::Room(room) => rooms.push(room.as_str().to_owned()),
+            Locks::RoomOf(message) => messages.push(message.as_str()),
+        }
+    }
+    if !messages.is_empty() {
+        let id = |row: &tokio_postgres::Row| row.try_get::<_, String>(0);
+        rooms.extend(tx.db.all(sql::rooms::ROOMS_OF_MESSAGES, &[&messages], id).await?);
+    }
+    Ok(rooms)
+}
+
 async fn lock_rooms(
     tx: &mut Tx<'_>,
     jobs: &[&mut AppendJob],
-    known: &mut Known,
+    (named, known): (Vec<String>, &mut Known),
 ) -> Result<(), Failure> {
-    let mut rooms: Vec<&str> = jobs.iter().map(|job| job.new.room.as_str()).collect();
+    let rooms = jobs.iter().map(|job| job.new.room.as_str());
+    let mut rooms: Vec<&str> = rooms.chain(named.iter().map(String::as_str)).collect();
     rooms.sort_unstable();
     rooms.dedup();
     let actors = jobs.iter().map(|job| &job.guard.actor);

@@ -19,6 +19,7 @@ use super::db::Db;
 use super::messages::{number_at, place_of, unseen};
 use super::params::{Param, count};
 use super::pool::reading;
+use super::queue::Locks;
 use super::rows::{self, MessageRow, RoomRow};
 use super::trouble::Trouble;
 use super::tx::Tx;
@@ -40,7 +41,7 @@ impl MessageStore for PostgresStore {
         let id = message.clone();
         let write =
             async move |tx: &mut Tx<'_>| messages::edit(tx, &guard, &id, (&content, at)).await;
-        self.writes.call(write).await
+        self.writes.call(Locks::RoomOf(message.clone()), write).await
     }
 
     async fn delete_message(
@@ -51,7 +52,7 @@ impl MessageStore for PostgresStore {
     ) -> Result<Message, ChatError> {
         let id = message.clone();
         let write = async move |tx: &mut Tx<'_>| messages::delete(tx, &guard, &id, at).await;
-        self.writes.call(write).await
+        self.writes.call(Locks::RoomOf(message.clone()), write).await
     }
 
     async fn message(&self, guard: Guard, message: &MessageId) -> Result<Message, ChatError> {

@@ -19,6 +19,7 @@ use super::db::Db;
 use super::facts;
 use super::params::{Param, count};
 use super::pool::reading;
+use super::queue::Locks;
 use super::rows::{self, MemberRow, RoomRow};
 use super::trouble::Trouble;
 use super::tx::Tx;
@@ -28,7 +29,7 @@ use super::{PostgresStore, members, rooms, sql};
 impl RoomStore for PostgresStore {
     async fn create_room(&self, room: NewRoom) -> Result<RoomCreated, ChatError> {
         let write = async move |tx: &mut Tx<'_>| rooms::create(tx, &room).await;
-        self.writes.call(write).await
+        self.writes.call(Locks::Unknown, write).await
     }
 
     async fn update_room(
@@ -38,10 +39,10 @@ impl RoomStore for PostgresStore {
         patch: RoomPatch,
         at: Timestamp,
     ) -> Result<Room, ChatError> {
-        let room = room.clone();
+        let (room, locks) = (room.clone(), Locks::Room(room.clone()));
         let write =
             async move |tx: &mut Tx<'_>| rooms::update(tx, &guard, &room, (&patch, at)).await;
-        self.writes.call(write).await
+        self.writes.call(locks, write).await
     }
 
     async fn delete_room(
@@ -50,9 +51,9 @@ impl RoomStore for PostgresStore {
         room: &RoomId,
         at: Timestamp,
     ) -> Result<(), ChatError> {
-        let room = room.clone();
+        let (room, locks) = (room.clone(), Locks::Room(room.clone()));
         let write = async move |tx: &mut Tx<'_>| rooms::delete(tx, &guard, &room, at).await;
-        self.writes.call(write).await
+        self.writes.call(locks, write).await
     }
 
     async fn room(&self, viewer: &Actor, room: &RoomId) -> Result<Option<RoomView>, StoreError> {
@@ -96,10 +97,10 @@ impl RoomStore for PostgresStore {
         change: MembershipChange,
         at: Timestamp,
     ) -> Result<MembershipChanged, ChatError> {
-        let room = room.clone();
+        let (room, locks) = (room.clone(), Locks::Room(room.clone()));
         let write =
             async move |tx: &mut Tx<'_>| members::change(tx, &guard, &room, (&change, at)).await;
-        self.writes.call(write).await
+        self.writes.call(locks, write).await
     }
 
     async fn members(

@@ -9,6 +9,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::message::{Appended, NewMessage};
 use mynah_domain::permission::Guard;
 use mynah_domain::ports::StoreError;
+use mynah_domain::{MessageId, RoomId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
@@ -72,11 +73,23 @@ fn not_run() -> StoreError {
     StoreError::Unavailable("the write was not run".to_owned())
 }
 
+/// What a write will lock: known before, all of a batch is locked in one order.
+pub(super) enum Locks {
+    /// It stores no events, and needs no place in the log.
+    Nothing,
+    /// It is not known before.
+    Unknown,
+    /// A room.
+    Room(RoomId),
+    /// The room of a message.
+    RoomOf(MessageId),
+}
+
 /// What a write is.
 pub(super) enum Task {
     Append(Box<AppendJob>),
-    /// Whether it may store events, and the work.
-    Other(bool, Box<dyn Job>),
+    /// What it will lock, as far as that is known, and the work.
+    Other(Locks, Box<dyn Job>),
 }
 
 /// A queued write.
@@ -113,7 +126,7 @@ impl Queued {
     pub(super) fn emits(&self) -> bool {
         match &self.task {
             Task::Append(_) => true,
-            Task::Other(emits, _) => *emits,
+            Task::Other(locks, _) => !matches!(locks, Locks::Nothing),
         }
     }
 }
@@ -169,13 +182,17 @@ impl WriteQueue {
     }
 
     /// Queues a write that may store events.
-    pub(super) fn call<R, E, F>(&self, work: F) -> impl Future<Output = Result<R, E>> + use<R, E, F>
+    pub(super) fn call<R, E, F>(
+        &self,
+        locks: Locks,
+        work: F,
+    ) -> impl Future<Output = Result<R, E>> + use<R, E, F>
     where
         R: Send + 'static,
         E: Send + From<StoreError> + 'static,
         F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send + 'static,
     {
-        self.queue(true, work)
+        self.queue(locks, work)
     }
 
     /// Queues a write that stores no events, and needs no place in the log for that.
@@ -188,12 +205,12 @@ impl WriteQueue {
         E: Send + From<StoreError> + 'static,
         F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send + 'static,
     {
-        self.queue(false, work)
+        self.queue(Locks::Nothing, work)
     }
 
     fn queue<R, E, F>(
         &self,
-        emits: bool,
+        locks: Locks,
         work: F,
     ) -> impl Future<Output = Result<R, E>> + use<R, E, F>
     where
@@ -202,7 +219,7 @@ impl WriteQueue {
         F: AsyncFn(&mut Tx<'_>) -> Result<R, Trouble<E>> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let queued = self.push(Task::Other(emits, Box::new(Call { work, outcome: None, reply })));
+        let queued = self.push(Task::Other(locks, Box::new(Call { work, outcome: None, reply })));
         async move {
             queued?;
             answer.await.map_err(lost)?

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use mynah_domain::ports::{Commit, CommitListener};
+use tokio::runtime::Runtime;
 
 use crate::pace::Pace;
 
@@ -61,6 +62,9 @@ enum Stop {
     AtCommit(Failure),
 }
 
+/// The database could not be reached.
+struct Unreachable;
+
 /// Ends the queue with its writer, however that ends.
 struct Ending<'q>(&'q WriteQueue);
 
@@ -73,7 +77,7 @@ impl Drop for Ending<'_> {
 impl Writer {
     /// Runs until the queue is closed and empty. The listener is called outside the runtime, as it may
     /// block.
-    pub(super) fn run(self, runtime: &tokio::runtime::Runtime) {
+    pub(super) fn run(self, runtime: &Runtime) {
         let queue = self.queue.clone();
         let _ending = Ending(&queue);
         let mut line = None;
@@ -81,32 +85,14 @@ impl Writer {
         let mut pause = *PAUSE.start();
         let mut commits = 0_u64;
         while let Some(batch) = runtime.block_on(self.queue.take(self.batch_max, &mut pace)) {
-            let mut rounds = vec![Round { writes: batch, blocks: 1, tries: 0 }];
-            while let Some(round) = rounds.pop() {
-                let db = match runtime.block_on(self.connected(&mut line)) {
-                    Ok(db) => db,
-                    Err(failure) => {
-                        let left = std::iter::once(round).chain(rounds.drain(..).rev());
-                        self.fail_all(left, failure);
-                        runtime.block_on(async { tokio::time::sleep(pause).await });
-                        pause = (pause * 2).min(*PAUSE.end());
-                        break;
-                    }
-                };
-                pause = *PAUSE.start();
-                let done = catch_unwind(AssertUnwindSafe(|| {
-                    runtime.block_on(self.commit(db, round, &mut rounds))
-                }));
-                match done {
-                    Ok(Some(commit)) => {
-                        commits += 1;
-                        self.tell(commit);
-                    }
-                    Ok(None) => {}
-                    Err(_) => {
-                        tracing::error!("a write panicked; its callers are answered as failed");
-                        line = None;
-                    }
+            match self.work(runtime, &mut line, batch) {
+                Ok(done) => {
+                    commits += done;
+                    pause = *PAUSE.start();
+                }
+                Err(Unreachable) => {
+                    runtime.block_on(async { tokio::time::sleep(pause).await });
+                    pause = (pause * 2).min(*PAUSE.end());
                 }
             }
             if commits >= PRUNE_EVERY {
@@ -114,6 +100,42 @@ impl Writer {
                 runtime.block_on(prune(line.as_ref()));
             }
         }
+    }
+
+    /// Runs a batch, in as many transactions as it takes, and says how many commits that were.
+    fn work(
+        &self,
+        runtime: &Runtime,
+        line: &mut Option<Db>,
+        batch: Vec<Queued>,
+    ) -> Result<u64, Unreachable> {
+        let mut rounds = vec![Round { writes: batch, blocks: 1, tries: 0 }];
+        let mut commits = 0;
+        while let Some(round) = rounds.pop() {
+            let db = match runtime.block_on(self.connected(line)) {
+                Ok(db) => db,
+                Err(failure) => {
+                    let left = std::iter::once(round).chain(rounds.drain(..).rev());
+                    self.fail_all(left, failure);
+                    return Err(Unreachable);
+                }
+            };
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on(self.commit(db, round, &mut rounds))
+            }));
+            match done {
+                Ok(Some(commit)) => {
+                    commits += 1;
+                    self.tell(commit);
+                }
+                Ok(None) => {}
+                Err(_) => {
+                    tracing::error!("a write panicked; its callers are answered as failed");
+                    *line = None;
+                }
+            }
+        }
+        Ok(commits)
     }
 
     /// The connection, made anew if need be.
@@ -230,14 +252,19 @@ impl Writer {
         let places = first * PLACES..(first + blocks) * PLACES;
         let mut tx = Tx::new(db, self.origin.load(Ordering::Relaxed), places);
         let (mut appends, mut others): (Vec<&mut AppendJob>, Vec<_>) = (vec![], vec![]);
+        let mut named = Vec::new();
         for write in &mut round.writes {
             match &mut write.task {
                 Task::Append(job) => appends.push(job),
-                Task::Other(_, job) => others.push(job),
+                Task::Other(locks, job) => {
+                    named.push(&*locks);
+                    others.push(job);
+                }
             }
         }
-        if !appends.is_empty() {
-            Box::pin(batch::append(&mut tx, &mut appends)).await?;
+        let rooms = batch::named_rooms(&tx, &named).await?;
+        if !appends.is_empty() || !rooms.is_empty() {
+            Box::pin(batch::append(&mut tx, &mut appends, rooms)).await?;
         }
         if !others.is_empty() {
             tx.flush_messages().await?;

@@ -47,9 +47,8 @@ impl Server {
         let mut make = server.command("initdb");
         make.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust", "-U", "mynah"]);
         done(make.arg("-D").arg(server.data()));
-        let own = server.folder.path().display();
         let settings = format!(
-            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{own}'\n\
+            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\n\
              fsync = off\nfull_page_writes = off\nautovacuum = off\nmax_connections = 200\n\
              deadlock_timeout = '100ms'\n{options}\n"
         );
@@ -78,31 +77,29 @@ impl Server {
     pub(crate) fn run(&self) {
         let mut start = self.command("pg_ctl");
         start.args(["start", "-s", "-w", "-D"]).arg(self.data());
-        done(start.arg("-l").arg(self.folder.path().join("log")));
+        let log = self.folder.path().join("log");
+        let output = start.arg("-l").arg(&log).output().expect("run");
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        assert!(output.status.success(), "{}", said());
     }
 
-    /// Ends the postmaster as `kill -9` does, and with it what it started.
+    /// Ends all its processes as `kill -9` does.
     pub(crate) fn kill(&self) {
         let file = self.data().join("postmaster.pid");
         let text = std::fs::read_to_string(&file).expect("it runs");
-        let pid = text.lines().next().expect("a number").to_owned();
-        done(Command::new("kill").args(["-9", &pid]));
-        // Its children notice and end; until then the shared memory is in use.
-        let mut wait = Command::new("sh");
-        let gone = format!(
-            "for i in $(seq 200); do pgrep -f '{}' > /dev/null || exit 0; \
-             for c in $(ps -o pid= --ppid {pid}); do kill -9 $c; done; sleep 0.05; done; exit 1",
-            self.data().display()
-        );
-        drop(wait.args(["-c", &gone]).status());
-        drop(std::fs::remove_file(file));
-    }
-
-    /// Stops it in order.
-    pub(crate) fn stop(&self) {
-        let mut stop = self.command("pg_ctl");
-        stop.args(["stop", "-s", "-m", "fast", "-D"]).arg(self.data());
-        done(&mut stop);
+        let master = text.lines().next().expect("a number").to_owned();
+        let running = std::fs::read_dir("/proc").expect("read").flatten();
+        let names = running.filter_map(|entry| entry.file_name().into_string().ok());
+        let own = |pid: &String| parent(pid).is_some_and(|(_, parent)| parent == master);
+        let mut all: Vec<String> = names.filter(own).collect();
+        all.push(master);
+        done(Command::new("kill").arg("-9").args(&all));
+        // What nobody has waited for is as good as gone.
+        let lives = |pid: &String| parent(pid).is_some_and(|(state, _)| state != "Z");
+        while all.iter().any(lives) {
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(file).expect("removed");
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -162,6 +159,13 @@ impl Drop for Server {
         stop.args(["stop", "-s", "-m", "immediate", "-D"]).arg(self.data());
         drop(stop.stderr(Stdio::null()).status());
     }
+}
+
+/// State and parent of a process.
+fn parent(pid: &str) -> Option<(String, String)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut after_name = stat.rsplit(')').next()?.split_whitespace();
+    Some((after_name.next()?.to_owned(), after_name.next()?.to_owned()))
 }
 
 /// The folder of the newest PostgreSQL where Debian keeps it.

@@ -19,6 +19,8 @@ statements! {
         "FROM mynah.rooms r JOIN mynah.tenants t ON t.id = r.tenant_id \
          JOIN mynah.users c ON c.id = r.created_by WHERE r.id = $1 FOR NO KEY UPDATE OF r"
     );
+    ROOMS_OF_MESSAGES = "SELECT r.ext_id FROM mynah.messages m \
+                         JOIN mynah.rooms r ON r.id = m.room_id WHERE m.ext_id = ANY($1)";
     ROOM_BY_PAIR = "SELECT ext_id FROM mynah.rooms WHERE direct_low = $1 AND direct_high = $2";
     ROOM_INSERT = "INSERT INTO mynah.rooms (ext_id, tenant_id, kind, visibility, name, topic, \
                    created_by, direct_low, direct_high, member_count, last_seq, last_number, \
