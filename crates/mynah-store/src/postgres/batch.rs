@@ -6,16 +6,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mynah_domain::MessageId;
 use mynah_domain::chat::ChatError;
 use mynah_domain::event::Fact;
 use mynah_domain::message::{Appended, Message, NewMessage};
 use mynah_domain::permission::{Access, Denied, Guard};
 use mynah_domain::room::Room;
+use mynah_domain::{MessageId, RoomId};
 use tokio::sync::oneshot;
 
 use super::params::{Param, clean, count};
-use super::queue::Locks;
 use super::rows;
 use super::sql;
 use super::trouble::{Failure, Trouble};
@@ -61,8 +60,17 @@ impl AppendJob {
     }
 }
 
-/// A message that waits to be written: its room, its sender.
-pub(super) type Unwritten = (i64, i64, Arc<Message>);
+/// What a write will lock: known before, all of a batch is locked in one order.
+pub(super) enum Locks {
+    /// It stores no events, and needs no place in the log.
+    Nothing,
+    /// It is not known before.
+    Unknown,
+    /// A room.
+    Room(RoomId),
+    /// The room of a message.
+    RoomOf(MessageId),
+}
 
 /// Names a send for ever: room, sender, client id.
 type Send = (i64, i64, String);

@@ -15,11 +15,11 @@ use tokio_postgres::Row;
 
 use crate::marks;
 
+use super::batch::Locks;
 use super::db::Db;
 use super::messages::{number_at, place_of, unseen};
 use super::params::{Param, count};
 use super::pool::reading;
-use super::queue::Locks;
 use super::rows::{self, MessageRow, RoomRow};
 use super::trouble::Trouble;
 use super::tx::Tx;

@@ -15,11 +15,11 @@ use mynah_domain::room::{
 use mynah_domain::{RoomId, Timestamp, UserId};
 use tokio_postgres::Row;
 
+use super::batch::Locks;
 use super::db::Db;
 use super::facts;
 use super::params::{Param, count};
 use super::pool::reading;
-use super::queue::Locks;
 use super::rows::{self, MemberRow, RoomRow};
 use super::trouble::Trouble;
 use super::tx::Tx;

@@ -9,13 +9,12 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::message::{Appended, NewMessage};
 use mynah_domain::permission::Guard;
 use mynah_domain::ports::StoreError;
-use mynah_domain::{MessageId, RoomId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::pace::Pace;
 
-use super::batch::AppendJob;
+use super::batch::{AppendJob, Locks};
 use super::trouble::{Failure, Trouble};
 use super::tx::Tx;
 
@@ -71,18 +70,6 @@ where
 
 fn not_run() -> StoreError {
     StoreError::Unavailable("the write was not run".to_owned())
-}
-
-/// What a write will lock: known before, all of a batch is locked in one order.
-pub(super) enum Locks {
-    /// It stores no events, and needs no place in the log.
-    Nothing,
-    /// It is not known before.
-    Unknown,
-    /// A room.
-    Room(RoomId),
-    /// The room of a message.
-    RoomOf(MessageId),
 }
 
 /// What a write is.

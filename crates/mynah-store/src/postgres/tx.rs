@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use mynah_domain::event::{Event, Fact, Stream};
+use mynah_domain::message::Message;
 use mynah_domain::ports::StoreError;
 use mynah_domain::room::{Profile, Room};
 use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
@@ -20,7 +21,6 @@ use mynah_domain::{RoomId, TenantId, Timestamp, UserId};
 use crate::facts;
 use crate::marks::{self, Mark};
 
-use super::batch::Unwritten;
 use super::db::Db;
 use super::rows::{self, MemberRow, RoomRow, UserRow};
 use super::sql;
@@ -32,6 +32,9 @@ pub(super) struct Who {
     pub(super) row: i64,
     pub(super) profile: Arc<Profile>,
 }
+
+/// A message that waits to be written: its room, its sender.
+pub(super) type Unwritten = (i64, i64, Arc<Message>);
 
 /// An event's row that is not written yet.
 struct Pending {

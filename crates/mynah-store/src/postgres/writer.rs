@@ -85,15 +85,12 @@ impl Writer {
         let mut pause = *PAUSE.start();
         let mut commits = 0_u64;
         while let Some(batch) = runtime.block_on(self.queue.take(self.batch_max, &mut pace)) {
-            match self.work(runtime, &mut line, batch) {
-                Ok(done) => {
-                    commits += done;
-                    pause = *PAUSE.start();
-                }
-                Err(Unreachable) => {
-                    runtime.block_on(async { tokio::time::sleep(pause).await });
-                    pause = (pause * 2).min(*PAUSE.end());
-                }
+            if let Ok(done) = self.work(runtime, &mut line, batch) {
+                commits += done;
+                pause = *PAUSE.start();
+            } else {
+                runtime.block_on(async { tokio::time::sleep(pause).await });
+                pause = (pause * 2).min(*PAUSE.end());
             }
             if commits >= PRUNE_EVERY {
                 commits = 0;

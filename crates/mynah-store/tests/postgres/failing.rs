@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mynah_domain::RoomId;
+use mynah_domain::permission::Actor;
 use mynah_domain::ports::{JournalStore as _, MessageStore as _, StoreError};
 use mynah_store::postgres::{PostgresOptions, PostgresStore};
 use mynah_testkit::Recorder;
@@ -17,6 +19,17 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
     let begun = Instant::now();
     while !holds().await {
         assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A client repeats what was not acknowledged, as often as it takes.
+async fn insist(store: &PostgresStore, actor: &Actor, room: &RoomId, id: &str) -> u64 {
+    loop {
+        match store.append_message(sending(actor), message(room, id, Some(id))).await {
+            Ok(sent) => return sent.message.number,
+            Err(error) => assert!(error.to_string().contains("unavailable"), "{error}"),
+        }
         tokio::task::yield_now().await;
     }
 }
@@ -40,21 +53,7 @@ async fn a_killed_server_is_used_again_and_nothing_acknowledged_is_lost() {
             tasks.spawn(async move {
                 for n in 0..50 {
                     let id = format!("{round}-{task}-{n}");
-                    // A client repeats what was not acknowledged, as often as it takes.
-                    loop {
-                        let new = message(&room, &id, Some(&id));
-                        match store.append_message(sending(&ada), new).await {
-                            Ok(sent) => {
-                                acked.lock().push(sent.message.number);
-                                break;
-                            }
-                            Err(error) => {
-                                let text = error.to_string();
-                                assert!(text.contains("unavailable"), "{text}");
-                                tokio::task::yield_now().await;
-                            }
-                        }
-                    }
+                    acked.lock().push(insist(&store, &ada, &room, &id).await);
                 }
             });
         }

@@ -8,7 +8,7 @@ use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{
     AccountStore as _, JournalStore as _, MessageStore as _, RoomStore as _,
 };
-use mynah_domain::room::{MembershipChange, RoomPatch};
+use mynah_domain::room::{MembershipChange, RoomKind, RoomPatch, Visibility};
 use mynah_domain::{MessageId, RoomId, Timestamp};
 use mynah_store::postgres::PostgresStore;
 use mynah_testkit::Recorder;
@@ -94,6 +94,27 @@ async fn a_slow_transaction_is_waited_for_by_readers_of_the_whole_log() {
     assert_eq!(page.events[0].pos, place.unsigned_abs());
 }
 
+/// Sends, and changes a room and leaves and joins it in between; the owner only sends.
+async fn talk(store: Arc<PostgresStore>, actor: Actor, rooms: Vec<RoomId>, task: usize) {
+    for n in 0..25 {
+        let room = &rooms[(task + n) % 4];
+        let new = message(room, &format!("{task}-{n}"), None);
+        store.append_message(sending(&actor), new).await.expect("stored");
+        if n % 10 != task % 10 || task == 0 {
+            continue;
+        }
+        let patch = RoomPatch { topic: Some(format!("{task}")), ..RoomPatch::default() };
+        let guard = Guard::new(&actor, Operation::UpdateRoom);
+        drop(store.update_room(guard, room, patch, Timestamp(2)).await);
+        let guard = Guard::new(&actor, Operation::LeaveRoom);
+        let leave = MembershipChange::Leave;
+        store.change_membership(guard, room, leave, Timestamp(3)).await.expect("left");
+        let guard = Guard::new(&actor, Operation::JoinRoom);
+        let join = MembershipChange::Join;
+        store.change_membership(guard, room, join, Timestamp(4)).await.expect("back");
+    }
+}
+
 /// Without holes, in one order for all; within a stream places ascend with `seq`, whoever wrote.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_nodes_write_the_same_rooms() {
@@ -110,28 +131,7 @@ async fn many_nodes_write_the_same_rooms() {
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..24_usize {
         let (store, actor) = (nodes[task % 3].store.clone(), people[task].clone());
-        let rooms = rooms.clone();
-        tasks.spawn(async move {
-            for n in 0..25 {
-                let room = &rooms[(task + n) % 4];
-                let new = message(room, &format!("{task}-{n}"), None);
-                store.append_message(sending(&actor), new).await.expect("stored");
-                if n % 10 == task % 10 && task > 0 {
-                    let patch =
-                        RoomPatch { topic: Some(format!("{task}")), ..RoomPatch::default() };
-                    let guard = Guard::new(&actor, Operation::UpdateRoom);
-                    drop(store.update_room(guard, room, patch, Timestamp(2)).await);
-                    let gone = MembershipChange::Leave;
-                    let guard = Guard::new(&actor, Operation::LeaveRoom);
-                    let left = store.change_membership(guard, room, gone, Timestamp(3)).await;
-                    left.expect("left");
-                    let back = Guard::new(&actor, Operation::JoinRoom);
-                    let back =
-                        store.change_membership(back, room, MembershipChange::Join, Timestamp(4));
-                    back.await.expect("back");
-                }
-            }
-        });
+        tasks.spawn(talk(store, actor, rooms.clone(), task));
     }
     let mut seen = Vec::new();
     let mut since = nodes[0].store.head_pos().await.expect("read");
@@ -221,7 +221,6 @@ async fn names_and_direct_rooms_are_unique_over_nodes() {
         assert!(one.is_ok() || other.is_ok());
     }
     let [ada, bob] = subjects[0].users().await;
-    use mynah_domain::room::{RoomKind, Visibility};
     let direct = async |s: &Subject, from: &Actor, to: &Actor, id: &str| {
         s.try_room((from, &[to]), RoomKind::Direct, Visibility::Private, id).await.expect("opened")
     };

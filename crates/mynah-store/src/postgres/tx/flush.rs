@@ -7,11 +7,10 @@ use mynah_domain::{MessageId, TenantId, UserId};
 
 use crate::marks;
 
-use super::super::batch::Unwritten;
 use super::super::params::{Param, count};
 use super::super::trouble::Failure;
 use super::super::{rows, sql};
-use super::Tx;
+use super::{Tx, Unwritten};
 
 /// The head of an inbox.
 struct Inbox {
