@@ -34,6 +34,18 @@ async fn insist(store: &PostgresStore, actor: &Actor, room: &RoomId, id: &str) -
     }
 }
 
+async fn insist_often(
+    store: Arc<PostgresStore>,
+    (ada, room): (Actor, RoomId),
+    name: String,
+    acked: Arc<Mutex<Vec<u64>>>,
+) {
+    for n in 0..50 {
+        let number = insist(&store, &ada, &room, &format!("{name}-{n}")).await;
+        acked.lock().push(number);
+    }
+}
+
 /// What was acknowledged is there, each once; the store works again by itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_is_used_again_and_nothing_acknowledged_is_lost() {
@@ -50,12 +62,7 @@ async fn a_killed_server_is_used_again_and_nothing_acknowledged_is_lost() {
         for task in 0..8 {
             let (store, ada, room) = (store.clone(), ada.clone(), room.clone());
             let acked = acked.clone();
-            tasks.spawn(async move {
-                for n in 0..50 {
-                    let id = format!("{round}-{task}-{n}");
-                    acked.lock().push(insist(&store, &ada, &room, &id).await);
-                }
-            });
+            tasks.spawn(insist_often(store, (ada, room), format!("{round}-{task}"), acked));
         }
         until("writing has begun", async || acked.lock().len() > 50).await;
         let killing = {
