@@ -11,6 +11,7 @@ mod apps;
 mod batch;
 mod connect;
 mod db;
+mod examine;
 mod facts;
 mod feed;
 mod history;
@@ -45,6 +46,7 @@ use std::time::Duration;
 use mynah_domain::ports::CommitListener;
 use parking_lot::Mutex;
 
+pub use examine::{Examined, examine};
 pub use open_error::OpenError;
 
 use connect::Connector;

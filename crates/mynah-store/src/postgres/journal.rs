@@ -10,6 +10,7 @@ use mynah_domain::chat::ChatError;
 use mynah_domain::event::{CatchUp, LogPage};
 use mynah_domain::permission::{Actor, Guard};
 use mynah_domain::ports::{JournalStore, StoreError};
+use mynah_domain::recovery::LogEpoch;
 
 use crate::facts as streams;
 
@@ -72,6 +73,14 @@ impl JournalStore for PostgresStore {
 
     async fn head_pos(&self) -> Result<u64, StoreError> {
         reading!(self.reads, db => async { Ok::<_, Trouble<StoreError>>(head_pos(db).await?) })
+    }
+
+    async fn log_epoch(&self) -> Result<LogEpoch, StoreError> {
+        reading!(self.reads, db => async {
+            let found = db.first(sql::journal::LOG_EPOCH, &[], |row| row.try_get::<_, i64>(0)).await?;
+            let epoch = found.ok_or_else(|| inconsistent("logs", &1))?;
+            Ok::<_, Trouble<StoreError>>(LogEpoch(epoch.cast_unsigned()))
+        })
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

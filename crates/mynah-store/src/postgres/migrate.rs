@@ -16,10 +16,10 @@ struct Migration {
 }
 
 /// Migration n is the nth entry. Applied ones are never changed: their checksum is stored.
-const MIGRATIONS: &[Migration] = &[Migration {
-    name: "0001_init",
-    sql: include_str!("../../migrations/postgres/0001_init.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration { name: "0001_init", sql: include_str!("../../migrations/postgres/0001_init.sql") },
+    Migration { name: "0002_log", sql: include_str!("../../migrations/postgres/0002_log.sql") },
+];
 
 /// How long to wait for another node before saying so once more.
 const WAIT: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ const CATCH_UP: &str = "SELECT setval('mynah.log_blocks', h.block) \
                         mynah.log_blocks s WHERE h.block > s.last_value";
 
 /// Newest schema version this binary knows.
-fn known() -> u32 {
+pub(super) fn known() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 

@@ -93,7 +93,7 @@ impl PostgresStore {
 }
 
 /// Columns: node, slot, epoch, address.
-fn lease(row: &Row) -> Result<NodeLease, Error> {
+pub(super) fn lease(row: &Row) -> Result<NodeLease, Error> {
     Ok(NodeLease {
         id: NodeId::trusted(row.try_get::<_, String>(0)?),
         slot: row.try_get::<_, i32>(1)? as u16,

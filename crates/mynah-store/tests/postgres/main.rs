@@ -2,6 +2,7 @@
 
 mod bouncer;
 mod failing;
+mod restoring;
 mod server;
 mod starting;
 mod together;

@@ -11,6 +11,7 @@ statements! {
     // What a running transaction has stored, or may still store, lies above.
     LOG_HEAD = "SELECT pos FROM mynah.log_heads \
                 WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY pos DESC LIMIT 1";
+    LOG_EPOCH = "SELECT epoch FROM mynah.logs WHERE id = 1";
     LOG_HEADS_PRUNE = "DELETE FROM mynah.log_heads WHERE pos < $1";
     EVENT_NUMBER = "SELECT number FROM mynah.events WHERE stream_id = $1 AND seq = $2";
     EVENTS_AFTER_SEQ = event!(
