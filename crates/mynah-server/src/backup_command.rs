@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use mynah_store::sqlite::{self, CopyStep};
 
+use crate::config::Config;
+
 /// Time between two lines about how far it is.
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// Files of the data folder that a backup does not have.
@@ -36,6 +38,19 @@ impl Progress {
             CopyStep::Checking => (self.say)("checking the copy from end to end"),
         }
     }
+}
+
+/// Whether the data is in SQLite.
+///
+/// # Errors
+/// What to use where it is not.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.store.url.is_empty(),
+        "the data is in PostgreSQL (DATABASE_URL): back it up and restore it with pg_dump, pg_basebackup or what its \
+         service has, and call SELECT mynah.begin_log() after a restore; see docs/operate.md"
+    );
+    Ok(())
 }
 
 /// Makes a backup; gives what to tell.

@@ -6,6 +6,7 @@
 mod broker;
 mod data;
 mod door;
+mod postgres;
 mod report;
 mod settings;
 mod wire;
@@ -33,6 +34,8 @@ pub async fn run(loaded: &Loaded, options: &DoctorOptions, report: &mut Report) 
     data::folder(config, report);
     if config.store.url.is_empty() {
         data::sqlite(config, report).await;
+    } else {
+        postgres::check(config, report).await;
     }
     broker::check(config, report).await;
     match &options.url {

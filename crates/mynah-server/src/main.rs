@@ -155,11 +155,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             runtime.block_on(examine(&loaded, &options, (json, health)))
         }
         Command::Backup { to, force, data_dir } => {
+            backup_command::check(&config)?;
             let data_dir = data_dir.unwrap_or(config.server.data_dir);
             show(&backup_command::back_up(&data_dir, &to, force, &mut Progress::new(say))?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Restore { from, data_dir } => {
+            backup_command::check(&config)?;
             let data_dir = data_dir.unwrap_or(config.server.data_dir);
             show(&backup_command::restore(&from, &data_dir, &mut Progress::new(say))?);
             Ok(ExitCode::SUCCESS)

@@ -51,6 +51,19 @@ pub enum EngineStats {
     Postgres(PostgresStats),
 }
 
+/// How the PostgreSQL that is set is used.
+pub(crate) fn postgres_options(config: &StoreConfig) -> PostgresOptions {
+    let replica = &config.replica_url;
+    PostgresOptions {
+        url: config.url.expose().to_owned(),
+        replica_url: (!replica.is_empty()).then(|| replica.expose().to_owned()),
+        pool_max: config.pool_max,
+        statement_timeout: Duration::from_millis(config.statement_timeout_ms),
+        prepared_statements: config.prepared_statements,
+        ..PostgresOptions::default()
+    }
+}
+
 impl Stores {
     /// Opens the store that a configuration names.
     ///
@@ -64,16 +77,7 @@ impl Stores {
         if config.url.is_empty() {
             return Self::sqlite(data_dir, listener);
         }
-        let replica = &config.replica_url;
-        let options = PostgresOptions {
-            url: config.url.expose().to_owned(),
-            replica_url: (!replica.is_empty()).then(|| replica.expose().to_owned()),
-            pool_max: config.pool_max,
-            statement_timeout: Duration::from_millis(config.statement_timeout_ms),
-            prepared_statements: config.prepared_statements,
-            ..PostgresOptions::default()
-        };
-        let store = PostgresStore::open(options, listener).await?;
+        let store = PostgresStore::open(postgres_options(config), listener).await?;
         Ok(Self::of(&store, Engine::Postgres(Arc::clone(&store))))
     }
 
