@@ -316,6 +316,24 @@ impl Hub {
         sum
     }
 
+    /// Who subscribes to a topic, over all shards, and in which dialect.
+    pub async fn subscribers(&self, topic: &Topic) -> Vec<(SessionId, Dialect)> {
+        let mut found = Vec::new();
+        for shard in &*self.shards {
+            let (reply, answer) = oneshot::channel();
+            shard.tell(Command::Subscribers { topic: topic.clone(), reply }).await;
+            found.extend(answer.await.unwrap_or_default());
+        }
+        found
+    }
+
+    /// What a session subscribes to in one dialect.
+    pub async fn subscriptions(&self, id: SessionId, dialect: Dialect) -> Vec<Topic> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(id, Command::Subscriptions { id, dialect, reply }).await;
+        answer.await.unwrap_or_default()
+    }
+
     /// What the hub holds and did.
     pub fn stats(&self) -> HubStats {
         let mut sum = HubStats::default();

@@ -90,6 +90,10 @@ impl Topics {
         self.subscriptions.len()
     }
 
+    pub(crate) fn name(&self, topic: u32) -> Option<&Topic> {
+        self.topics.get(topic).map(|topic| &topic.name)
+    }
+
     pub(crate) fn find(&self, name: &Topic) -> Option<u32> {
         self.names.get(name).copied()
     }

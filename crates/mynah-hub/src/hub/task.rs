@@ -122,6 +122,15 @@ pub(super) enum Command {
         topic: Topic,
         reply: oneshot::Sender<usize>,
     },
+    Subscribers {
+        topic: Topic,
+        reply: oneshot::Sender<Vec<(SessionId, Dialect)>>,
+    },
+    Subscriptions {
+        id: SessionId,
+        dialect: Dialect,
+        reply: oneshot::Sender<Vec<Topic>>,
+    },
 }
 
 pub(super) async fn run(
@@ -236,6 +245,14 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         Command::Members { topic, reply } => {
             // As above.
             reply.send(shard.members(&topic)).ok();
+        }
+        Command::Subscribers { topic, reply } => {
+            // As above.
+            reply.send(shard.subscribers(&topic)).ok();
+        }
+        Command::Subscriptions { id, dialect, reply } => {
+            // As above.
+            reply.send(shard.subscriptions(id, dialect)).ok();
         }
     }
 }

@@ -104,6 +104,29 @@ impl<S: Socket> Shard<S> {
         self.topics.find(topic).map_or(0, |topic| self.topics.members(topic) as usize)
     }
 
+    /// Who subscribes to a topic, and in which dialect.
+    pub fn subscribers(&mut self, topic: &Topic) -> Vec<(SessionId, Dialect)> {
+        let mut found = Vec::new();
+        self.for_members(topic, |_, id, dialect| found.push((id, dialect)));
+        found
+    }
+
+    /// What a session subscribes to in one dialect.
+    pub fn subscriptions(&mut self, id: SessionId, dialect: Dialect) -> Vec<Topic> {
+        let mut found = Vec::new();
+        let Some(mut index) = self.open(id).map(|session| session.topics.first) else {
+            return found;
+        };
+        while let Some(subscription) = self.topics.get_mut(index) {
+            let (next, topic) = (subscription.next_topic(), subscription.topic);
+            if subscription.dialect == dialect {
+                found.extend(self.topics.name(topic).cloned());
+            }
+            index = next;
+        }
+        found
+    }
+
     fn for_members(&mut self, of: &Topic, mut act: impl FnMut(&mut Self, SessionId, Dialect)) {
         let Some(of) = self.topics.find(of) else { return };
         self.topics.begin_walk(of);
