@@ -61,13 +61,13 @@ impl NatsOptions {
 #[non_exhaustive]
 pub enum NatsError {
     /// The url.
-    #[error("cluster.nats_url: {0}")]
+    #[error("nats_url: {0}")]
     Url(#[from] UrlError),
     /// The certificates.
-    #[error("cluster.nats_ca_file: {0}")]
+    #[error("nats_ca_file: {0}")]
     Tls(#[from] TlsError),
     /// The file cannot be read.
-    #[error("cluster.nats_credentials_file: {}: {source}", path.display())]
+    #[error("nats_credentials_file: {}: {source}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum NatsError {
         source: io::Error,
     },
     /// What is in the file.
-    #[error("cluster.nats_credentials_file: {0}")]
+    #[error("nats_credentials_file: {0}")]
     Credentials(#[from] CredentialsError),
 }
 

@@ -68,10 +68,10 @@ impl RedisOptions {
 #[non_exhaustive]
 pub enum RedisError {
     /// The url.
-    #[error("cluster.redis_url: {0}")]
+    #[error("redis_url: {0}")]
     Url(#[from] UrlError),
     /// The certificates.
-    #[error("cluster.redis_ca_file: {0}")]
+    #[error("redis_ca_file: {0}")]
     Tls(#[from] TlsError),
 }
 

@@ -227,13 +227,12 @@ impl Nats {
     }
 }
 
-const NOT_NATS: &str =
-    "what answers there is no NATS; check host, port and tls:// in cluster.nats_url";
+const NOT_NATS: &str = "what answers there is no NATS; check host, port and tls:// in nats_url";
 
 fn refusal(line: &str) -> String {
     let reason = line.trim_start_matches("-ERR").trim().trim_matches('\'');
     let advice = if reason.contains("Authorization") || reason.contains("Authentication") {
-        "; check user, password or token in cluster.nats_url, or cluster.nats_credentials_file"
+        "; check user, password or token in nats_url, or nats_credentials_file"
     } else if reason.contains("Permissions Violation") {
         "; allow the user to publish and subscribe to `PREFIX.>`"
     } else {

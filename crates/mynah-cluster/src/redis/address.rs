@@ -25,9 +25,7 @@ pub enum UrlError {
     #[error("names several hosts; that is for redis-sentinel:// and redis-cluster://")]
     Hosts,
     /// Sentinels, and nothing to ask them for.
-    #[error(
-        "names no master; write redis-sentinel://host:26379?master=name, or set cluster.redis_sentinel_master"
-    )]
+    #[error("names no master; write redis-sentinel://host:26379?master=name")]
     Master,
 }
 

@@ -11,7 +11,7 @@ use crate::carrier::{Incoming, Place, Stream, dial};
 
 /// What answers there speaks another language.
 pub(super) const NOT_REDIS: &str =
-    "what answers there is no Redis; check host, port and rediss:// in cluster.redis_url";
+    "what answers there is no Redis; check host, port and rediss:// in redis_url";
 /// An answer at the start is at most this long.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// A cluster whose nodes send us round and round is not asked for ever.
@@ -182,9 +182,9 @@ fn master_in(answer: &[u8], master: &str) -> Result<Place, String> {
                 _ => Err(NOT_REDIS.to_owned()),
             }
         }
-        Ok(Some((Frame::List(None) | Frame::Bulk(None), _))) => Err(format!(
-            "it knows no master `{master}`; check master= in cluster.redis_url or cluster.redis_sentinel_master"
-        )),
+        Ok(Some((Frame::List(None) | Frame::Bulk(None), _))) => {
+            Err(format!("it knows no master `{master}`; check master= in redis_url"))
+        }
         _ => Err(NOT_REDIS.to_owned()),
     }
 }
@@ -209,12 +209,12 @@ async fn sign_in(
         command.push(password.as_bytes());
         ask(stream, &command)
             .await
-            .map_err(|error| format!("{error}; check user and password in cluster.redis_url"))?;
+            .map_err(|error| format!("{error}; check user and password in redis_url"))?;
     }
     match ask(stream, &[b"PING"]).await {
         Ok(_) => Ok(()),
         Err(error) if error.starts_with("NOAUTH") => {
-            Err(format!("{error} Put user and password into cluster.redis_url"))
+            Err(format!("{error} Put user and password into redis_url"))
         }
         Err(error) => Err(error),
     }

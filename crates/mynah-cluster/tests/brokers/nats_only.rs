@@ -100,6 +100,6 @@ fn credentials_that_are_none_are_refused() {
             ..NatsOptions::new("nats://localhost")
         };
         let error = nats::connect(&refused).err().unwrap().to_string();
-        assert!(error.starts_with("cluster.nats_credentials_file:"), "{error}");
+        assert!(error.starts_with("nats_credentials_file:"), "{error}");
     }
 }
