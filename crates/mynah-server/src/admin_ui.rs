@@ -31,7 +31,8 @@ use crate::engine_io::{Peer, Traffic};
 use crate::metrics::Metrics;
 use crate::rate::RateLimits;
 use crate::socket_io::{
-    ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces, Outgoing, Working,
+    Acknowledged, ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces,
+    Outgoing, Working,
 };
 use crate::system::session_id;
 use crate::wire::Wire;
@@ -210,6 +211,13 @@ impl<N: Namespaces> Namespaces for WithAdmin<N> {
         match socket {
             Either::Chat(socket, _) => self.chat.event(peer, socket, incoming).await,
             Either::Admin(_) => Outgoing::new(),
+        }
+    }
+
+    fn acknowledged(&self, peer: &Peer, socket: &Self::Socket, answer: Acknowledged) {
+        match socket {
+            Either::Chat(socket, _) => self.chat.acknowledged(peer, socket, answer),
+            Either::Admin(_) => {}
         }
     }
 

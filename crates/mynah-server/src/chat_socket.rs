@@ -32,10 +32,12 @@ use crate::dialects::{Dialects, Speaking};
 use crate::engine_io::Peer;
 use crate::failure;
 use crate::identity::{Identified, IdentityError};
+use crate::interop::{Arrived, Interop};
 use crate::rate::Bucket;
 use crate::recovery::{Origin, Recovery, SocketKey};
 use crate::socket_io::{
-    ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces, Outgoing, Working,
+    Acknowledged, ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces,
+    Outgoing, Working,
 };
 use crate::state::House;
 use crate::vocabulary::command::{Command, Violation};
@@ -71,6 +73,8 @@ pub struct Parts {
     pub deadlines: Deadlines,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Node servers that are told who is here.
+    pub interop: Option<Interop>,
 }
 
 impl Deref for ChatSockets {
@@ -153,6 +157,26 @@ impl ChatSocket {
             Some(person) => person.who.actor.user.as_str().to_owned(),
             None => peer.handshake.address.ip().to_string(),
         }
+    }
+}
+
+impl ChatSockets {
+    /// Tells Node servers' side of a socket that is here, and whose it is.
+    async fn show(&self, peer: &Peer, socket: &ChatSocket) {
+        let Some(interop) = &self.interop else { return };
+        let is_secret = |name: &str| matches!(name, "token" | "auth" | "access_token");
+        let query = peer.handshake.query.iter().filter(|(name, _)| !is_secret(name));
+        let arrived = Arrived {
+            namespace: socket.namespace.to_string(),
+            sid: socket.sid.to_string(),
+            heard: (peer.id, socket.dialect()),
+            user: socket.person.as_ref().map(|person| person.who.actor.user.clone()),
+            address: peer.handshake.address.ip().to_string(),
+            query: query.cloned().collect(),
+            at_ms: u64::try_from(self.clock.now().0).unwrap_or_default(),
+            is_over: Arc::clone(&socket.is_over),
+        };
+        interop.came(arrived).await;
     }
 }
 
@@ -329,7 +353,16 @@ impl Namespaces for ChatSockets {
         }
     }
 
+    fn acknowledged(&self, peer: &Peer, socket: &ChatSocket, answer: Acknowledged) {
+        if let Some(interop) = &self.interop {
+            interop.acknowledged((peer.id, socket.dialect()), answer);
+        }
+    }
+
     async fn disconnect(&self, peer: &Peer, socket: ChatSocket, leaving: Leaving) {
+        if let Some(interop) = &self.interop {
+            interop.went(&socket.namespace, &socket.sid).await;
+        }
         if let Some(deadline) = socket.awaited {
             self.deadlines.cancel(deadline);
         }

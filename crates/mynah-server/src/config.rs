@@ -19,6 +19,7 @@
 mod check;
 pub mod cluster;
 mod explain;
+pub mod interop;
 mod load;
 pub mod pusher;
 pub mod soketi;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Problem, well_known};
 pub use cluster::{ClusterConfig, StoreConfig};
+pub use interop::InteropConfig;
 pub use load::{ConfigError, Loaded, environment, load};
 pub use pusher::PusherConfig;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// How several nodes share it.
     pub cluster: ClusterConfig,
+    /// Node Socket.IO servers beside it.
+    pub interop: InteropConfig,
     /// Bounds.
     pub limits: LimitsConfig,
     /// Logging.

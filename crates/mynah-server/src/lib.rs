@@ -27,6 +27,7 @@ pub mod frames;
 pub mod health;
 pub mod http;
 pub mod identity;
+pub mod interop;
 pub mod listener;
 pub mod live;
 pub mod metrics;

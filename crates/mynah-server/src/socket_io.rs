@@ -35,6 +35,17 @@ pub struct Incoming {
     pub ack: Option<u64>,
 }
 
+/// An answer of a client to an event that asked for one.
+#[derive(Debug)]
+pub struct Acknowledged {
+    /// The id that the event had.
+    pub id: u64,
+    /// Its arguments as JSON.
+    pub arguments: Args,
+    /// Binary data that the arguments' placeholders stand for.
+    pub attachments: Vec<Bytes>,
+}
+
 /// A refused CONNECT: `44{"message":…,"data":…}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectRefused {
@@ -115,6 +126,9 @@ pub trait Namespaces: Send + Sync + 'static {
         incoming: Incoming,
     ) -> impl Future<Output = Outgoing> + Send;
 
+    /// A client answered an event. The chat asks for no answers; ids that nobody gave are ignored, as Node does.
+    fn acknowledged(&self, _peer: &Peer, _socket: &Self::Socket, _answer: Acknowledged) {}
+
     /// The connection to the namespace is over.
     fn disconnect(
         &self,
@@ -191,11 +205,14 @@ impl<N: Namespaces> SocketIo<N> {
                 let incoming = Incoming { event, arguments: args, attachments, ack: id };
                 self.event(session, &nsp, incoming).await
             }
-            // Mynah asks for no acknowledgements; ids it never gave are ignored, as Node does.
-            Packet::Ack { nsp, .. } => match session.place(&nsp) {
-                Some(_) => Ok(()),
-                None => Err(NOT_CONNECTED),
-            },
+            Packet::Ack { nsp, id, args, attachments } => {
+                let place = session.place(&nsp);
+                let found = place.and_then(|place| session.sockets.get(place));
+                let (_, socket) = found.ok_or(NOT_CONNECTED)?;
+                let answer = Acknowledged { id, arguments: args, attachments };
+                self.namespaces.acknowledged(&session.peer, socket, answer);
+                Ok(())
+            }
             Packet::ConnectError { .. } => Err(Refused("packet of a server")),
         }
     }

@@ -27,6 +27,7 @@ use crate::engine_io::{compact, engine_rules};
 use crate::health::Health;
 use crate::http;
 use crate::identity::{Identity, IdentityRules, Secret};
+use crate::interop::{Interop, Relays};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
@@ -174,7 +175,7 @@ fn hearing(
     config: &Config,
     (hub, dialects): (&Hub, &Arc<Dialects>),
     (chat, accounts): (&Chat, &Accounts),
-    clock: &Arc<dyn Clock>,
+    (clock, interop): (&Arc<dyn Clock>, Option<&Interop>),
 ) -> Hearing {
     let channels = Channels::new(hub.clone(), &config.pusher);
     let threads = Threads::new(ThreadParts {
@@ -185,7 +186,11 @@ fn hearing(
         channels: channels.clone(),
         clock: Arc::clone(clock),
     });
-    let relay: Option<Arc<dyn Relay>> = Some(Arc::new(threads.clone()));
+    let told: Vec<Arc<dyn Relay>> = match interop {
+        Some(interop) => vec![Arc::new(threads.clone()), Arc::new(interop.clone())],
+        None => vec![Arc::new(threads.clone())],
+    };
+    let relay: Option<Arc<dyn Relay>> = Some(Arc::new(Relays(told)));
     let (all, now) = (Arc::clone(dialects), Arc::clone(clock));
     let live = Live::start(hub.clone(), all, chat.clone(), now, relay.clone());
     let dispatcher = Dispatcher {
@@ -216,7 +221,9 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let chat = chat(config, &stores, &clock, &ids);
     let hasher = hasher(config)?;
     let accounts = accounts(config, &hasher, &stores, &clock, &ids);
-    let heard = hearing(config, (&hub, &dialects), (&chat, &accounts), &clock);
+    let interop = interop(config, (&hub, &dialects), newcomer.as_ref())?;
+    let told = (&clock, interop.as_ref());
+    let heard = hearing(config, (&hub, &dialects), (&chat, &accounts), told);
     let Hearing { channels, threads, live, dispatcher } = heard;
     let (head_sender, head) = (dispatcher.head.clone(), dispatcher.head.subscribe());
     let dispatched = Arc::clone(&dispatcher.dispatched);
@@ -251,6 +258,7 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
         dispatched,
         deadlines: deadlines.clone(),
         clock,
+        interop: interop.clone(),
     };
     let trusted = doors::trusted_proxies(config)?;
     let parts = pusher::parts(config, &house, (channels, threads), (&deadlines, &door.clock));
@@ -265,6 +273,21 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
     let (head, pusher, pusher_metrics) = (head_sender, pusher.own, pusher.metrics);
     Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, stores, cluster, head })
+}
+
+/// The place among Node Socket.IO servers, if there are any.
+fn interop(
+    config: &Config,
+    (hub, dialects): (&Hub, &Arc<Dialects>),
+    newcomer: Option<&Newcomer>,
+) -> anyhow::Result<Option<Interop>> {
+    if config.interop.redis_url.is_empty() {
+        return Ok(None);
+    }
+    let nodes = newcomer.map(Newcomer::directory);
+    let interop = Interop::new(&config.interop, (hub, dialects), nodes)?;
+    interop.join(&config.interop).map_err(|error| anyhow::anyhow!("interop.{error}"))?;
+    Ok(Some(interop))
 }
 
 fn chat(config: &Config, stores: &Stores, clock: &Arc<dyn Clock>, ids: &Arc<dyn IdSource>) -> Chat {

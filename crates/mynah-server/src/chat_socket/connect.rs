@@ -70,6 +70,7 @@ pub(super) async fn connect(
     if socket.sid.is_empty() {
         socket.sid = session_id().into();
     }
+    door.show(peer, &socket).await;
     let sid = socket.sid.to_string();
     Ok(Connected { socket, sid, pid: pid_text })
 }

@@ -191,6 +191,7 @@ async fn come_in(
         door.deadlines.cancel(deadline);
     }
     socket.take_in(door, entrance, entered);
+    door.show(peer, socket).await;
     if socket.is_over.load(Ordering::Acquire) {
         // Its time ran out meanwhile, and it has been told so.
         peer.hub.unsubscribe_all(peer.id, socket.dialect()).await;

@@ -177,8 +177,8 @@ impl<P: Provider> Provider for Named<P> {
 
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
-    const LISTS: [&str; 2] = ["http.allowed_origins", "http.trusted_proxies"];
-    const TEXTS: [&str; 19] = [
+    const LISTS: [&str; 3] = ["http.allowed_origins", "http.trusted_proxies", "interop.namespaces"];
+    const TEXTS: [&str; 23] = [
         "admin_ui.password_hash",
         "admin_ui.username",
         "auth.encryption_key",
@@ -188,6 +188,10 @@ fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment 
         "cluster.node_id",
         "cluster.prefix",
         "cluster.redis_url",
+        "interop.key",
+        "interop.redis_url",
+        "interop.room",
+        "interop.user",
         "log.level",
         "pusher.metrics_host",
         "pusher.metrics_prefix",

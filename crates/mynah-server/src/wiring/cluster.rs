@@ -72,11 +72,11 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<Option<Connected>> {
     Ok(if !settings.redis_url.is_empty() {
         let mut options = RedisOptions::new(settings.redis_url.expose());
         options.prefix.clone_from(&settings.prefix);
-        Some(redis::connect(&options)?)
+        Some(redis::connect(&options).map_err(|error| anyhow::anyhow!("cluster.{error}"))?)
     } else if !settings.nats_url.is_empty() {
         let mut options = NatsOptions::new(settings.nats_url.expose());
         options.prefix.clone_from(&settings.prefix);
-        Some(nats::connect(&options)?)
+        Some(nats::connect(&options).map_err(|error| anyhow::anyhow!("cluster.{error}"))?)
     } else {
         None
     })
@@ -117,6 +117,11 @@ pub(super) async fn begin(
 }
 
 impl Newcomer {
+    /// Which node this is.
+    pub(super) fn directory(&self) -> Directory {
+        self.directory.clone()
+    }
+
     /// The way to the sessions of the other nodes.
     pub(super) fn forwarder(&self) -> Forwarder {
         Forwarder::new(self.directory.clone())

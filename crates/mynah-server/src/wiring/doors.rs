@@ -20,6 +20,7 @@ use crate::dialects::Dialects;
 use crate::engine_io::{Admission, Cookie, Edge, EngineOptions, NotNow, Traffic};
 use crate::http::{self, HttpOptions, Network};
 use crate::identity::{AccessTokens, Verifier, Verifiers};
+use crate::interop::Interop;
 use crate::origin::Origins;
 use crate::pusher::{
     ChannelPolicy, ChatChannels, ChatParts, Door, DoorOptions, DoorParts, ReplayRules, Threads,
@@ -37,11 +38,12 @@ pub(super) struct ChatDoor {
     pub(super) dispatched: Arc<AtomicU64>,
     pub(super) deadlines: Deadlines,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) interop: Option<Interop>,
 }
 
 /// Opens it.
 pub(super) fn chat_sockets(config: &Config, house: &House, door: ChatDoor) -> ChatSockets {
-    let ChatDoor { dialects, open_rooms, dispatched, deadlines, clock } = door;
+    let ChatDoor { dialects, open_rooms, dispatched, deadlines, clock, interop } = door;
     let open_rooms_kept_ms = config.socketio.recovery_rooms_s.saturating_mul(1_000);
     let present = Arc::new(Present::default());
     tokio::spawn(keep_open_rooms(
@@ -61,6 +63,7 @@ pub(super) fn chat_sockets(config: &Config, house: &House, door: ChatDoor) -> Ch
         dispatched,
         deadlines,
         clock,
+        interop,
     })
 }
 

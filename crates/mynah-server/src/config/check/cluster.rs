@@ -7,8 +7,14 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// What starts the address of each engine.
 const STORES: [&str; 2] = ["postgres://", "postgresql://"];
-const REDIS: [&str; 5] =
-    ["redis://", "rediss://", "redis-sentinel://", "redis-cluster://", "rediss-cluster://"];
+const REDIS: [&str; 6] = [
+    "redis://",
+    "rediss://",
+    "redis-sentinel://",
+    "rediss-sentinel://",
+    "redis-cluster://",
+    "rediss-cluster://",
+];
 const NATS: [&str; 2] = ["nats://", "tls://"];
 
 pub(super) fn check(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
@@ -59,6 +65,32 @@ pub(super) fn check(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
     if !cluster.advertise.is_empty() && !has_port(&cluster.advertise) {
         add("cluster.advertise", "must be an address with a port, e.g. 10.0.0.5:4000");
     }
+    interop(config, add);
+}
+
+fn interop(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
+    let interop = &config.interop;
+    if interop.redis_url.is_empty() {
+        return;
+    }
+    if !REDIS.iter().any(|start| interop.redis_url.expose().starts_with(start)) {
+        add("interop.redis_url", "must start with redis://, rediss:// or redis-sentinel://");
+    }
+    if interop.namespaces.is_empty() {
+        add("interop.namespaces", "must name the namespaces of the Node servers, e.g. [\"/chat\"]");
+    }
+    if interop.namespaces.iter().any(|namespace| !namespace.starts_with('/')) {
+        add("interop.namespaces", "must each begin with /, e.g. /chat");
+    }
+    if interop.key.is_empty() {
+        add("interop.key", "must be the adapter's key; Node's default is socket.io");
+    }
+    if interop.room.matches("{room}").count() != 1 {
+        add("interop.room", "must hold {room} once, where the id of the conversation stands");
+    }
+    if !interop.user.is_empty() && interop.user.matches("{user}").count() != 1 {
+        add("interop.user", "must hold {user} once, where the id of the user stands");
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +121,23 @@ mod tests {
             entries(|c| c.store.replica_url = Hidden::new("postgres://r")),
             ["store.replica_url"]
         );
+    }
+
+    #[test]
+    fn node_servers_are_joined_in_namespaces_that_are_named() {
+        let joined = |change: fn(&mut crate::config::InteropConfig)| {
+            entries(|c| {
+                c.interop.redis_url = Hidden::new("redis://x");
+                c.interop.namespaces = vec!["/chat".to_owned()];
+                change(&mut c.interop);
+            })
+        };
+        assert!(joined(|_| ()).is_empty());
+        assert_eq!(joined(|i| i.namespaces.clear()), ["interop.namespaces"]);
+        assert_eq!(joined(|i| i.namespaces = vec!["chat".into()]), ["interop.namespaces"]);
+        assert_eq!(joined(|i| i.room = "room".into()), ["interop.room"]);
+        assert_eq!(joined(|i| i.user = "user".into()), ["interop.user"]);
+        assert_eq!(joined(|i| i.redis_url = Hidden::new("http://x")), ["interop.redis_url"]);
     }
 
     #[test]
