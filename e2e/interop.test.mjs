@@ -64,7 +64,8 @@ for (const format of ["classic", "sharded"]) {
     assert.equal(edited.content, "edited");
 
     const contents = Array.from({ length: 100 }, (_, number) => `number ${number}`);
-    for (const content of contents) ours[0].socket.emit("sendMessage", { roomId: room.id, content });
+    for (const content of contents)
+      ours[0].socket.emit("sendMessage", { roomId: room.id, content });
     await theirs.heard.find(([, body]) => body?.content === contents.at(-1), "the last one");
     const got = theirs.heard.items.filter(([event]) => event === "newMessage");
     assert.deepEqual(

@@ -11,6 +11,7 @@ mod directory;
 mod local;
 mod names;
 mod relay;
+mod rooms;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +35,7 @@ use directory::Sockets;
 pub use directory::{Arrived, Heard};
 pub use names::Names;
 pub use relay::Relays;
+pub use rooms::interest;
 
 /// The place among Node servers; clones share it.
 #[derive(Clone)]
@@ -155,10 +157,7 @@ impl Interop {
     /// A socket has gone.
     pub async fn went(&self, namespace: &str, sid: &str) {
         let closed = self.0.sockets.lock().remove(namespace, sid);
-        let Some(bus) = self.0.bus.get() else { return };
-        for room in closed {
-            bus.room_closed(namespace, &room).await;
-        }
+        self.forget(namespace, closed).await;
     }
 
     /// A client answers an event.

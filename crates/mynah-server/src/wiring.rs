@@ -13,12 +13,13 @@ use axum::Router;
 use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
 use mynah_domain::ports::{Clock, CommitListener, IdSource, PasswordHasher};
-use mynah_hub::{Hub, HubConfig, Limits};
+use mynah_hub::{Hub, HubConfig, Interest, Limits};
 use tokio::sync::watch;
 
 use crate::admin_ui::WithAdmin;
 use crate::apps::{Apps, SealedApps};
 use crate::cluster::interests::Interests;
+use crate::config::interop::InteropFormat;
 use crate::config::{Config, RateMode};
 use crate::deadlines::Deadlines;
 use crate::dialects::Dialects;
@@ -27,7 +28,7 @@ use crate::engine_io::{compact, engine_rules};
 use crate::health::Health;
 use crate::http;
 use crate::identity::{Identity, IdentityRules, Secret};
-use crate::interop::{Interop, Relays};
+use crate::interop::{Interop, Relays, interest};
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::passwords::{PasswordPool, PasswordRules};
@@ -85,7 +86,7 @@ impl Built {
     }
 }
 
-fn hub(config: &Config, interests: Option<Interests>) -> Hub {
+fn hub(config: &Config, interest: Option<Arc<dyn Interest>>) -> Hub {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let interval = Duration::from_millis(config.socketio.ping_interval_ms);
     let timeout = Duration::from_millis(config.socketio.ping_timeout_ms);
@@ -103,8 +104,8 @@ fn hub(config: &Config, interests: Option<Interests>) -> Hub {
         compact: config.socketio.per_message_deflate.then_some(compact),
         ..HubConfig::default()
     };
-    match interests {
-        Some(interests) => Hub::watched(config, Arc::new(interests)),
+    match interest {
+        Some(interest) => Hub::watched(config, interest),
         None => Hub::new(config),
     }
 }
@@ -212,7 +213,9 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(CombIds);
     let newcomer = cluster::newcomer(config)?;
-    let hub = hub(config, newcomer.as_ref().map(|newcomer| newcomer.interests.clone()));
+    let rooms = has_room_channels(config).then(Interests::default);
+    let interests = newcomer.as_ref().map(|newcomer| newcomer.interests.clone());
+    let hub = hub(config, interest(interests, rooms.clone()));
     let dialects = dialects(config)?;
     let deadlines = Deadlines::start();
     let (queue, commits) = commit_queue();
@@ -221,7 +224,7 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let chat = chat(config, &stores, &clock, &ids);
     let hasher = hasher(config)?;
     let accounts = accounts(config, &hasher, &stores, &clock, &ids);
-    let interop = interop(config, (&hub, &dialects), newcomer.as_ref())?;
+    let interop = interop(config, (&hub, &dialects), (newcomer.as_ref(), rooms))?;
     let told = (&clock, interop.as_ref());
     let heard = hearing(config, (&hub, &dialects), (&chat, &accounts), told);
     let Hearing { channels, threads, live, dispatcher } = heard;
@@ -279,7 +282,7 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
 fn interop(
     config: &Config,
     (hub, dialects): (&Hub, &Arc<Dialects>),
-    newcomer: Option<&Newcomer>,
+    (newcomer, rooms): (Option<&Newcomer>, Option<Interests>),
 ) -> anyhow::Result<Option<Interop>> {
     if config.interop.redis_url.is_empty() {
         return Ok(None);
@@ -287,7 +290,16 @@ fn interop(
     let nodes = newcomer.map(Newcomer::directory);
     let interop = Interop::new(&config.interop, (hub, dialects), nodes)?;
     interop.join(&config.interop).map_err(|error| anyhow::anyhow!("interop.{error}"))?;
+    if let Some(rooms) = rooms {
+        tokio::spawn(interop.clone().follow(rooms));
+    }
     Ok(Some(interop))
+}
+
+/// Whether Node servers send what is for a Socket.IO room over a channel of its own.
+fn has_room_channels(config: &Config) -> bool {
+    let interop = &config.interop;
+    !interop.redis_url.is_empty() && interop.format == InteropFormat::Sharded
 }
 
 fn chat(config: &Config, stores: &Stores, clock: &Arc<dyn Clock>, ids: &Arc<dyn IdSource>) -> Chat {

@@ -258,12 +258,9 @@ impl LocalSockets for Interop {
         let mut closed = Vec::new();
         for id in self.ids(namespace, target).await {
             let mut sockets = self.0.sockets.lock();
-            closed.extend(rooms.iter().filter(|room| sockets.leave(namespace, &id, room)));
+            closed.extend(rooms.iter().filter(|room| sockets.leave(namespace, &id, room)).cloned());
         }
-        let Some(bus) = self.0.bus.get() else { return };
-        for room in closed {
-            bus.room_closed(namespace, room).await;
-        }
+        self.forget(namespace, closed).await;
     }
 
     async fn disconnect(&self, namespace: &str, target: &Target, is_whole: bool) {
