@@ -122,8 +122,6 @@ struct Person {
 struct Welcome {
     rooms: Vec<Arc<Room>>,
     replay: Replay,
-    /// Whether what it hears is kept back until then.
-    is_held: bool,
 }
 
 /// What it missed.

@@ -111,7 +111,7 @@ pub(super) async fn welcome(
 ) {
     let Some(person) = &socket.person else { return };
     let who = Arc::clone(&person.who);
-    let Welcome { rooms, replay, is_held } = welcome;
+    let Welcome { rooms, replay } = welcome;
     let recovered = matches!(replay, Replay::Missed(_));
     let begun = Begun { recovered, epoch: door.house.log_epoch() };
     let ready = Subject::Ready(&socket.sid, &who.profile, &rooms, begun);
@@ -122,14 +122,14 @@ pub(super) async fn welcome(
     match replay {
         Replay::Missed(missed) => missed::replay(door, peer, socket, *missed).await,
         Replay::Since(since) => {
-            let mut told = Vec::new();
+            // What the client has up to these heads may not have come to this node yet: it hears it no more.
+            let heads = rooms.iter().map(|room| (topics::room(&room.id), room.last_seq));
+            let mut told: Vec<_> = heads.collect();
             for (room, seq) in since {
                 let head = catch_up::replay(door, peer, socket, (&room, seq)).await;
                 told.extend(head.map(|head| (topics::room(&room), head)));
             }
-            if is_held {
-                peer.hub.resume(peer.id, socket.dialect(), told).await;
-            }
+            peer.hub.resume(peer.id, socket.dialect(), told).await;
         }
     }
     let everywhere = enter::hears_everywhere(door, socket.dialect());

@@ -92,10 +92,8 @@ pub(super) async fn enter(
     let place = place.ok_or_else(failure::too_many_connections)?;
     // Up to here everything was before this connection: read before anything is heard.
     let start = door.house.reached.low().unwrap_or_else(|| *door.house.head.borrow());
-    let is_held = claim.is_some() || !seen.since.is_empty();
-    if is_held {
-        peer.hub.hold(peer.id, dialect).await;
-    }
+    // Nothing is heard before the client knows from where on it hears.
+    peer.hub.hold(peer.id, dialect).await;
     let outcome = subscribed(door, entrance, &who, (claim.as_ref(), &seen)).await;
     let (rooms, replay) = match outcome {
         Ok(subscribed) => subscribed,
@@ -124,7 +122,7 @@ pub(super) async fn enter(
     let expiry = credentials::watch_expiry(door, peer, dialect, &who);
     let person =
         Person { who: Arc::new(who), expiry, _place: place, is_present: false, typing_in: None };
-    let welcome = Welcome { rooms, replay, is_held };
+    let welcome = Welcome { rooms, replay };
     let (person, welcome) = (Box::new(person), Box::new(welcome));
     Ok(Entered { person, welcome, pid, retries, shown })
 }
