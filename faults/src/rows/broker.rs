@@ -72,7 +72,11 @@ async fn detected(site: &Site, limit: Duration) -> Result<Option<Duration>> {
     Ok(None)
 }
 
-fn detection(scene: &mut Scene, mode: &str, found: Option<Duration>) {
+fn detection(scene: &mut Scene, mode: &str, (found, length): (Option<Duration>, Duration)) {
+    if found.is_none() && length < DETECTED {
+        let text = format!("{mode}: not noticed within {}, and need not be", time(length));
+        return scene.remarks.push(text);
+    }
     let what = format!("{mode}: detected by ping ≤ {}", time(DETECTED));
     let holds = found.is_some_and(|took| took <= DETECTED);
     scene.check(Check::measured(what, holds, found.map_or("not detected".to_owned(), time)));
@@ -88,7 +92,7 @@ pub(crate) async fn unreachable(site: &mut Site, plan: &Plan) -> Result<Outcome>
         site.set_broker_links(Mode::BlackHole(Way::Both));
         scene.faults += 1;
         let found = detected(site, length.min(2 * DETECTED)).await?;
-        detection(&mut scene, "black hole", found);
+        detection(&mut scene, "black hole", (found, length));
         sleep(length.saturating_sub(began.elapsed())).await;
         same_node(&mut scene);
         site.set_broker_links(Mode::Pass);
@@ -111,7 +115,7 @@ pub(crate) async fn unreachable_one_way(site: &mut Site, plan: &Plan) -> Result<
             last.broker_link.iter().for_each(|link| link.set(Mode::BlackHole(way)));
             scene.faults += 1;
             let found = detected(site, length.min(2 * DETECTED)).await?;
-            detection(&mut scene, name, found);
+            detection(&mut scene, name, (found, length));
             sleep(length.saturating_sub(began.elapsed())).await;
             same_node(&mut scene);
             site.set_broker_links(Mode::Pass);
