@@ -21,6 +21,7 @@ use crate::tally::Histogram;
 
 /// One client to be connected.
 pub(crate) struct Dial {
+    pub(crate) address: SocketAddr,
     /// Target of its first request.
     pub(crate) target: String,
     pub(crate) speech: Speech,
@@ -38,7 +39,6 @@ pub(crate) struct Connected {
 
 pub(crate) struct Fleet {
     epoll: OwnedFd,
-    address: SocketAddr,
     /// Identifier of each room on the wire.
     room_ids: Vec<String>,
     pub(crate) clients: Vec<Client>,
@@ -53,17 +53,12 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// `acknowledged`: whether the server acknowledges (the floor does not).
-    pub(crate) fn new(
-        address: SocketAddr,
-        room_ids: Vec<String>,
-        acknowledged: bool,
-    ) -> Result<Self> {
+    pub(crate) fn new(room_ids: Vec<String>, acknowledged: bool) -> Result<Self> {
         let nonce = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_micros() as u64);
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            address,
             counts: Counts::new(room_ids.len(), acknowledged),
             room_ids,
             clients: Vec::new(),
@@ -94,7 +89,7 @@ impl Fleet {
         loop {
             while self.clients.len() < self.counts.ready + at_once {
                 let Some(dial) = waiting.next() else { break };
-                let client = Client::dial(dial, self.address, self.now_ns())?;
+                let client = Client::dial(dial, self.now_ns())?;
                 client.watch(&self.epoll, self.clients.len(), true)?;
                 self.clients.push(client);
             }

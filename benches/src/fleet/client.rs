@@ -2,7 +2,6 @@
 //! socket, or a back end that calls Pusher's HTTP API.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
@@ -63,7 +62,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn dial(dial: Dial, address: SocketAddr, now_ns: u64) -> Result<Self> {
+    pub(crate) fn dial(dial: Dial, now_ns: u64) -> Result<Self> {
+        let address = dial.address;
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket =
             rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;

@@ -13,16 +13,18 @@ fn floor_server() -> SocketAddr {
     address
 }
 
-fn seat(room: u32, receives: bool) -> Dial {
+fn seat(address: SocketAddr, room: u32, receives: bool) -> Dial {
     let target = format!("/?room={room}&receives={}", u8::from(receives));
-    Dial { target, speech: Speech::SocketIo(String::new()), room, receives }
+    Dial { address, target, speech: Speech::SocketIo(String::new()), room, receives }
 }
 
 #[test]
 fn every_receiver_gets_every_message_of_its_room_once() {
     let rooms = vec!["a".to_owned(), "b".to_owned()];
-    let mut fleet = Fleet::new(floor_server(), rooms, false).expect("fleet");
-    let dials = vec![seat(0, false), seat(0, true), seat(0, true), seat(1, true)];
+    let mut fleet = Fleet::new(rooms, false).expect("fleet");
+    let floor = floor_server();
+    let seats = [(0, false), (0, true), (0, true), (1, true)];
+    let dials = seats.map(|(room, receives)| seat(floor, room, receives)).into();
     let connected = fleet.connect(dials, 2, Duration::from_secs(5)).expect("all ready");
     assert_eq!(connected.latency.count(), 4);
 
@@ -44,11 +46,12 @@ fn every_receiver_gets_every_message_of_its_room_once() {
 
 #[test]
 fn a_message_nobody_delivers_is_lost() {
-    let mut fleet = Fleet::new(floor_server(), vec!["a".to_owned()], false).expect("fleet");
+    let mut fleet = Fleet::new(vec!["a".to_owned()], false).expect("fleet");
+    let floor = floor_server();
     // The second one is a receiver to us, but not to the server.
-    let mut deaf = seat(0, false);
+    let mut deaf = seat(floor, 0, false);
     deaf.receives = true;
-    fleet.connect(vec![seat(0, true), deaf], 2, Duration::from_secs(5)).expect("all ready");
+    fleet.connect(vec![seat(floor, 0, true), deaf], 2, Duration::from_secs(5)).expect("all ready");
     fleet.publish(0, 3).expect("sent");
     fleet.drain(Duration::from_millis(300)).expect("drained");
     assert_eq!(fleet.verdict().lost, 3);
@@ -59,6 +62,6 @@ fn a_server_that_is_not_there_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let address = listener.local_addr().expect("bound");
     drop(listener);
-    let mut fleet = Fleet::new(address, vec!["a".to_owned()], false).expect("fleet");
-    assert!(fleet.connect(vec![seat(0, true)], 1, Duration::from_secs(5)).is_err());
+    let mut fleet = Fleet::new(vec!["a".to_owned()], false).expect("fleet");
+    assert!(fleet.connect(vec![seat(address, 0, true)], 1, Duration::from_secs(5)).is_err());
 }

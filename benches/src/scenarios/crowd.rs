@@ -70,8 +70,9 @@ impl Crowd {
         rooms: Vec<String>,
         (echo, age_s): (bool, u64),
     ) -> Result<(Fleet, Connected)> {
-        let mut fleet = Fleet::new(server.address, rooms, true)?;
+        let mut fleet = Fleet::new(rooms, true)?;
         let dials = self.seats(echo).into_iter().enumerate().map(|(index, seat)| Dial {
+            address: server.address,
             target: TARGET.to_owned(),
             speech: Speech::SocketIo(setup.token(&world::user(index), age_s)),
             room: seat.room,
@@ -84,8 +85,9 @@ impl Crowd {
     /// Connects everybody to the floor.
     pub(super) fn connect_floor(self, server: &Server, echo: bool) -> Result<(Fleet, Connected)> {
         let rooms = (0..self.rooms).map(|room| format!("floor-{room:030}")).collect();
-        let mut fleet = Fleet::new(server.address, rooms, false)?;
+        let mut fleet = Fleet::new(rooms, false)?;
         let dials = self.seats(echo).into_iter().map(|seat| Dial {
+            address: server.address,
             target: format!("/?room={}&receives={}", seat.room, u8::from(seat.receives)),
             speech: Speech::SocketIo("x".repeat(200)),
             room: seat.room,
@@ -103,8 +105,9 @@ pub(super) fn connect_sessions(
     count: u32,
     age_s: u64,
 ) -> Result<Fleet> {
-    let mut fleet = Fleet::new(server.address, vec![String::new()], true)?;
+    let mut fleet = Fleet::new(vec![String::new()], true)?;
     let dials = (0..count as usize).map(|index| Dial {
+        address: server.address,
         target: TARGET.to_owned(),
         speech: Speech::SocketIo(setup.token(&world::user(index), age_s)),
         room: 0,

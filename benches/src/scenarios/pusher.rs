@@ -36,7 +36,7 @@ impl Sender {
     fn connect(self, crowd: Crowd, server: &Server) -> Result<Fleet> {
         let channels = (0..crowd.rooms).map(|room| self.channel(room)).collect();
         let is_answered = matches!(self, Self::BackEnd);
-        let mut fleet = Fleet::new(server.address, channels, is_answered)?;
+        let mut fleet = Fleet::new(channels, is_answered)?;
         let dials = crowd.seats(false).into_iter().map(|seat| {
             let (target, speech) = if seat.sends && is_answered {
                 ("/readyz", Speech::Http(Caller::default()))
@@ -44,7 +44,13 @@ impl Sender {
                 let channels = vec![self.channel(seat.room)];
                 (TARGET, Speech::Pusher(Subscriber::new(channels)))
             };
-            Dial { target: target.to_owned(), speech, room: seat.room, receives: seat.receives }
+            Dial {
+                address: server.address,
+                target: target.to_owned(),
+                speech,
+                room: seat.room,
+                receives: seat.receives,
+            }
         });
         fleet.connect(dials.collect(), AT_ONCE, CONNECT_TIMEOUT)?;
         Ok(fleet)
@@ -122,13 +128,14 @@ fn per_message(measured: &Measured) -> f64 {
 
 /// Connects sockets that are each in several channels; they send nothing.
 fn connect_idle(server: &Server, count: u32) -> Result<Fleet> {
-    let mut fleet = Fleet::new(server.address, vec![String::new()], false)?;
+    let mut fleet = Fleet::new(vec![String::new()], false)?;
     let channels = (count * ROOMS_EACH / 10).max(1);
     let dials = (0..count).map(|socket| {
         let of =
             |n: u32| format!("bench-{}", (socket + n * (channels / ROOMS_EACH + 1)) % channels);
         let speech = Speech::Pusher(Subscriber::new((0..ROOMS_EACH).map(of).collect()));
-        Dial { target: TARGET.to_owned(), speech, room: 0, receives: false }
+        let address = server.address;
+        Dial { address, target: TARGET.to_owned(), speech, room: 0, receives: false }
     });
     fleet.connect(dials.collect(), AT_ONCE, CONNECT_TIMEOUT)?;
     Ok(fleet)
