@@ -22,7 +22,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// Becomes `program`, pinned to a core and bound to the life of the process that started it.
 pub(crate) fn become_pinned(core: usize, program: &[String]) -> Result<()> {
     let (name, arguments) = program.split_first().context("no program given")?;
-    machine::pin(core)?;
+    machine::pin(&[core])?;
     machine::own_scheduling_group();
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let error = Command::new(name).args(arguments).exec();

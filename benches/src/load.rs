@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::fleet::{Fleet, Verdict};
-use crate::machine::{Cpu, Memory};
+use crate::machine::{Cpu, FamilyCpu, Memory};
 use crate::tally::Histogram;
 
 /// Sending stops while this many messages are unanswered: an overloaded server is not buried for minutes.
@@ -33,6 +33,8 @@ pub(crate) struct Measured {
     pub(crate) deliveries_per_s: f64,
     pub(crate) cpu_us_per_message: f64,
     pub(crate) cpu_us_per_delivery: f64,
+    /// CPU per message of the processes watched beside the server, in the order in which they were named.
+    pub(crate) beside_us_per_message: Vec<f64>,
     /// Share of one core.
     pub(crate) server_cpu: f64,
     pub(crate) generator_cpu: f64,
@@ -76,42 +78,69 @@ fn drive(fleet: &mut Fleet, plan: &Plan, length: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Cost of doing nothing, in nanoseconds per second.
-fn idle_cost(fleet: &mut Fleet, pid: u32, length: Duration) -> Result<f64> {
-    let before = Cpu::of(pid);
-    let began = Instant::now();
-    if length.is_zero() {
-        return Ok(0.0);
-    }
-    while began.elapsed() < length {
-        fleet.poll(Duration::from_millis(20))?;
-    }
-    Ok(Cpu::of(pid).since(&before) / began.elapsed().as_secs_f64())
+/// What processes have cost since some moment.
+struct Meter {
+    pids: Vec<u32>,
+    before: Vec<FamilyCpu>,
+    began: Instant,
 }
 
-/// Settles, measures the idle cost, warms up, measures the window and waits for what is under way.
-pub(crate) fn measure(fleet: &mut Fleet, pid: u32, plan: &Plan) -> Result<Measured> {
+impl Meter {
+    fn start(pids: &[u32]) -> Self {
+        let before = pids.iter().map(|&pid| FamilyCpu::of(pid)).collect();
+        Self { pids: pids.to_vec(), before, began: Instant::now() }
+    }
+
+    /// Nanoseconds of each.
+    fn read(&self) -> Vec<f64> {
+        let now = self.pids.iter().map(|&pid| FamilyCpu::of(pid));
+        now.zip(&self.before).map(|(now, before)| now.since(before)).collect()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+}
+
+/// Cost of doing nothing, in nanoseconds per second, of each process.
+fn idle_cost(fleet: &mut Fleet, pids: &[u32], length: Duration) -> Result<Vec<f64>> {
+    let meter = Meter::start(pids);
+    if length.is_zero() {
+        return Ok(vec![0.0; pids.len()]);
+    }
+    while meter.began.elapsed() < length {
+        fleet.poll(Duration::from_millis(20))?;
+    }
+    let seconds = meter.seconds();
+    Ok(meter.read().into_iter().map(|ns| ns / seconds).collect())
+}
+
+/// Settles, measures the idle cost, warms up, measures the window and waits for what is under way. The first of
+/// `pids` is the server, the others are watched beside it, each with the processes that it has started.
+pub(crate) fn measure(fleet: &mut Fleet, pids: &[u32], plan: &Plan) -> Result<Measured> {
     fleet.settle(Duration::from_millis(200), Duration::from_secs(5))?;
-    let idle_ns_per_s = idle_cost(fleet, pid, plan.idle)?;
+    let idle_ns_per_s = idle_cost(fleet, pids, plan.idle)?;
     drive(fleet, plan, plan.warm_up)?;
 
     let (sent, delivered) = (fleet.counts.sent(), fleet.counts.deliveries);
     let (bytes, reads) = (fleet.counts.delivered_bytes, fleet.counts.delivering_reads);
-    let (server, generator) = (Cpu::of(pid), Cpu::of(std::process::id()));
-    let began = Instant::now();
+    let (servers, generator) = (Meter::start(pids), Cpu::of(std::process::id()));
     fleet.counts.delivery_latency = Histogram::default();
     fleet.counts.ack_latency = Histogram::default();
     fleet.counts.window_ns = fleet.now_ns()..u64::MAX;
     drive(fleet, plan, plan.window)?;
     fleet.counts.window_ns.end = fleet.now_ns();
-    let seconds = began.elapsed().as_secs_f64();
-    let server_ns = Cpu::of(pid).since(&server) - idle_ns_per_s * seconds;
+    let seconds = servers.seconds();
+    let spent = servers.read().into_iter().zip(idle_ns_per_s);
+    let mut spent_ns = spent.map(|(ns, idle)| ns - idle * seconds);
+    let server_ns = spent_ns.next().unwrap_or(f64::NAN);
+    let beside_ns: Vec<f64> = spent_ns.collect();
     let generator_ns = Cpu::of(std::process::id()).since(&generator);
     let messages = (fleet.counts.sent() - sent).max(1) as f64;
     let deliveries = (fleet.counts.deliveries - delivered).max(1) as f64;
     let frame_bytes = (fleet.counts.delivered_bytes - bytes) as f64 / deliveries;
     let reads = (fleet.counts.delivering_reads - reads).max(1) as f64;
-    let memory = Memory::of(pid);
+    let memory = pids.first().map(|&pid| Memory::of(pid)).unwrap_or_default();
 
     fleet.drain(plan.drain)?;
     let nanos = seconds * 1e9;
@@ -120,6 +149,7 @@ pub(crate) fn measure(fleet: &mut Fleet, pid: u32, plan: &Plan) -> Result<Measur
         deliveries_per_s: deliveries / seconds,
         cpu_us_per_message: server_ns / messages / 1e3,
         cpu_us_per_delivery: server_ns / deliveries / 1e3,
+        beside_us_per_message: beside_ns.into_iter().map(|ns| ns / messages / 1e3).collect(),
         server_cpu: server_ns / nanos,
         generator_cpu: generator_ns / nanos,
         delivery_latency: fleet.counts.delivery_latency.clone(),

@@ -12,12 +12,16 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 /// The core that servers get, and the one that the generator gets.
 pub(crate) const SERVER_CORE: usize = 0;
 pub(crate) const GENERATOR_CORE: usize = 1;
+/// What databases and brokers get: in earnest they have machines of their own.
+pub(crate) const BOTH_CORES: [usize; 2] = [SERVER_CORE, GENERATOR_CORE];
 
 /// Pins the calling thread and all that it starts later.
-pub(crate) fn pin(core: usize) -> Result<()> {
+pub(crate) fn pin(cores: &[usize]) -> Result<()> {
     let mut set = CpuSet::new();
-    set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot pin to core {core}"))
+    for &core in cores {
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).with_context(|| format!("cannot pin to {cores:?}"))
 }
 
 const HIGHEST_PRIORITY: &str = "-19";
@@ -44,11 +48,14 @@ pub(crate) fn raise_file_limit() -> Result<u64> {
 }
 
 /// CPU time of a process so far.
+#[derive(Default)]
 pub(crate) struct Cpu {
     /// utime + stime of the whole process, in steps of 10 ms.
     coarse_ns: u64,
     /// Run time per thread, exact; threads that ended are missing.
     fine_ns: BTreeMap<String, u64>,
+    /// The same of its children that ended, in steps of 10 ms.
+    reaped_ns: u64,
 }
 
 impl Cpu {
@@ -62,11 +69,12 @@ impl Cpu {
             }
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // Fields 14 and 15 of proc_pid_stat(5), counted after the command in parentheses.
+        // Fields 14 to 17 of proc_pid_stat(5), counted after the command in parentheses.
         let after = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-        let ticks: u64 =
-            after.split(' ').skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
-        Self { coarse_ns: ticks * 10_000_000, fine_ns }
+        let mut ticks =
+            after.split(' ').skip(11).take(4).map(|field| field.parse::<u64>().unwrap_or(0));
+        let mut two = || ticks.by_ref().take(2).sum::<u64>() * 10_000_000;
+        Self { coarse_ns: two(), fine_ns, reaped_ns: two() }
     }
 
     /// Nanoseconds since `earlier`: exact if no thread ended in between, else in steps of 10 ms.
@@ -77,6 +85,42 @@ impl Cpu {
             - if none_ended { earlier.fine_ns.values().sum::<u64>() } else { 0 };
         let exact = none_ended && !self.fine_ns.is_empty() && fine.abs_diff(coarse) < 50_000_000;
         if exact { fine as f64 } else { coarse as f64 }
+    }
+}
+
+/// CPU time so far of a process and of those that it has started.
+pub(crate) struct FamilyCpu {
+    members: BTreeMap<u32, Cpu>,
+    /// Of children that ended.
+    reaped_ns: u64,
+}
+
+impl FamilyCpu {
+    pub(crate) fn of(pid: u32) -> Self {
+        let parent = Cpu::of(pid);
+        let reaped_ns = parent.reaped_ns;
+        let mut members = BTreeMap::from([(pid, parent)]);
+        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+                members.insert(child, Cpu::of(child));
+            }
+        }
+        Self { members, reaped_ns }
+    }
+
+    /// Nanoseconds since `earlier`; what ended in between counts in steps of 10 ms.
+    pub(crate) fn since(&self, earlier: &Self) -> f64 {
+        let nothing = Cpu::default();
+        let running: f64 = self
+            .members
+            .iter()
+            .map(|(pid, cpu)| cpu.since(earlier.members.get(pid).unwrap_or(&nothing)))
+            .sum();
+        let gone = earlier.members.iter().filter(|(pid, _)| !self.members.contains_key(pid));
+        let counted: u64 = gone.map(|(_, cpu)| cpu.coarse_ns).sum();
+        let reaped = self.reaped_ns.saturating_sub(earlier.reaped_ns);
+        running + reaped.saturating_sub(counted) as f64
     }
 }
 
@@ -136,4 +180,37 @@ pub(crate) fn facts() -> String {
 pub(crate) fn load_average() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or("?").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_of_a_family_counts_children_that_run_and_that_ended() {
+        let this = std::process::id();
+        let before = FamilyCpu::of(this);
+        let mut child = Command::new("sh")
+            .args(["-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo; read -r line"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let mut output = std::io::BufReader::new(child.stdout.take().expect("output"));
+        std::io::BufRead::read_line(&mut output, &mut line).expect("it has counted");
+        let own = Cpu::of(child.id()).since(&Cpu::default());
+        let running = FamilyCpu::of(this);
+        let family = running.since(&before);
+        assert!(own > 0.0 && family >= own, "{own} ns, with the family {family}");
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
+        let ended = FamilyCpu::of(this);
+        // Time in user and in system mode of what ended is known to 10 ms each.
+        let (all, since) = (ended.since(&before), ended.since(&running));
+        assert!(
+            all >= own - 30e6 && since < own,
+            "{own} ns, then {all}, of that {since} at the end"
+        );
+    }
 }

@@ -36,7 +36,7 @@ impl Load {
         let server = Server::floor(frame_bytes, &context.work)?;
         let (mut fleet, _) = self.crowd.connect_floor(&server, echo)?;
         let plan = self.plan(context, echo, context.seconds(2.5, 0.5));
-        measure(&mut fleet, server.pid(), &plan)
+        measure(&mut fleet, &[server.pid()], &plan)
     }
 
     fn mynah(self, context: &mut Context) -> Result<Measured> {
@@ -45,7 +45,7 @@ impl Load {
         let rooms = self.crowd.settle(&server, &context.setup, echo)?;
         let (mut fleet, _) = self.crowd.connect(&server, &context.setup, rooms, (echo, 1))?;
         let plan = self.plan(context, echo, context.seconds(5.0, 1.0));
-        measure(&mut fleet, server.pid(), &plan)
+        measure(&mut fleet, &[server.pid()], &plan)
     }
 
     /// Floor, Mynah, floor.

@@ -81,7 +81,7 @@ impl Sender {
             let server = Server::mynah(&context.setup, &context.data()?)?;
             let mut fleet = self.connect(load.crowd, &server)?;
             let plan = load.plan(context, false, context.seconds(5.0, 1.0));
-            measure(&mut fleet, server.pid(), &plan)
+            measure(&mut fleet, &[server.pid()], &plan)
         })
     }
 }

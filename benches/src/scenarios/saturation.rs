@@ -40,7 +40,7 @@ fn ramp(context: &Context, fleet: &mut Fleet, pid: u32, rates: &[f64], echo: boo
             window: context.seconds(1.2, 0.5),
             drain: Duration::from_secs(3),
         };
-        let step = measure(fleet, pid, &plan)?;
+        let step = measure(fleet, &[pid], &plan)?;
         let verdict = step.verdict;
         let wrong = verdict.lost + verdict.doubled + verdict.reordered + verdict.acks_lost;
         best.steps.push(format!("{:.0}k → {:.0}k", rate / 100.0, step.deliveries_per_s / 1e3));
