@@ -1,4 +1,4 @@
-//! Starting and stopping the servers under test: Mynah itself and the raw floor.
+//! Starting and stopping servers: Mynah itself, the raw floor, and (in `programs`) what several nodes need.
 //!
 //! A server is started through this very program (`pinned`), which pins itself, asks the kernel to be killed when
 //! the generator dies, and only then becomes the server: no exit path leaves one behind.
@@ -11,25 +11,37 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Gid, Signal, Uid, set_parent_process_death_signal};
+use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 
 use crate::http::Http;
 use crate::machine;
 use crate::token;
 
 const START_TIMEOUT: Duration = Duration::from_secs(15);
+/// The user and the group without rights.
+pub(crate) const NOBODY: u32 = 65_534;
 
-/// Becomes `program`, pinned to a core and bound to the life of the process that started it.
-pub(crate) fn become_pinned(core: usize, program: &[String]) -> Result<()> {
+/// Becomes `program`, pinned to cores and bound to the life of the process that started it.
+pub(crate) fn become_pinned(cores: &[usize], as_nobody: bool, program: &[String]) -> Result<()> {
     let (name, arguments) = program.split_first().context("no program given")?;
-    machine::pin(&[core])?;
+    machine::pin(cores)?;
     machine::own_scheduling_group();
-    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if as_nobody {
+        // There is one thread yet, so this is the whole process.
+        set_thread_groups(&[])?;
+        set_thread_gid(Gid::from_raw(NOBODY))?;
+        set_thread_uid(Uid::from_raw(NOBODY))?;
+    }
+    // With SIGQUIT PostgreSQL stops at once and takes its other processes with it.
+    let farewell = if as_nobody { Signal::QUIT } else { Signal::KILL };
+    set_parent_process_death_signal(Some(farewell))?;
     let error = Command::new(name).args(arguments).exec();
     Err(error).with_context(|| format!("cannot start {name}"))
 }
 
 /// How to start Mynah.
+#[derive(Clone)]
 pub(crate) struct MynahSetup {
     pub(crate) binary: PathBuf,
     pub(crate) secret: String,
@@ -37,6 +49,13 @@ pub(crate) struct MynahSetup {
 }
 
 impl MynahSetup {
+    /// The same with another variable in the environment.
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let mut setup = self.clone();
+        setup.extra_env.push((name.to_owned(), value.to_owned()));
+        setup
+    }
+
     pub(crate) fn token(&self, user: &str, age_s: u64) -> String {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -49,31 +68,52 @@ impl MynahSetup {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Sent before it is killed.
+    farewell: Option<Signal>,
     /// From starting the process to the first answer that it is ready.
     pub(crate) start_time: Duration,
 }
 
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// A command that runs the program given as its arguments through [`become_pinned`].
-pub(crate) fn pinned(core: usize) -> Result<Command> {
+pub(crate) fn pinned(cores: &[usize], as_nobody: bool) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["pinned", "--core", &core.to_string(), "--"]);
+    command.arg("pinned");
+    for core in cores {
+        command.args(["--core", &core.to_string()]);
+    }
+    if as_nobody {
+        command.arg("--as-nobody");
+    }
+    command.arg("--");
     Ok(command)
 }
 
-fn spawn(program: &[&str], env: &[(String, String)], log: &Path) -> Result<Child> {
-    let output = File::create(log)?;
-    pinned(machine::SERVER_CORE)?
-        .args(program)
-        .envs(env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        .spawn()
-        .context("cannot start the server")
+/// A server to be started.
+pub(crate) struct Program<'a> {
+    /// The program and its arguments.
+    pub(crate) words: &'a [&'a str],
+    pub(crate) env: &'a [(String, String)],
+    pub(crate) cores: &'a [usize],
+    pub(crate) as_nobody: bool,
+    pub(crate) log: &'a Path,
+}
+
+impl Program<'_> {
+    fn spawn(&self) -> Result<Child> {
+        let output = File::create(self.log)?;
+        pinned(self.cores, self.as_nobody)?
+            .args(self.words)
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .context("cannot start the server")
+    }
 }
 
 impl Server {
@@ -92,14 +132,14 @@ impl Server {
         ];
         env.extend(setup.extra_env.iter().cloned());
         let log = data.with_extension("log");
-        let started = Instant::now();
         let binary = setup.binary.display().to_string();
-        let child = spawn(&[&binary, "serve"], &env, &log)?;
-        let mut server = Self { child, address, start_time: Duration::ZERO };
-        server.wait_until(started, &log, |address| {
+        let words = [&*binary, "serve"];
+        let cores = [machine::SERVER_CORE];
+        let program =
+            Program { words: &words, env: &env, cores: &cores, as_nobody: false, log: &log };
+        Self::start(&program, address, |address| {
             Http::connect(address).is_ok_and(|mut http| http.is_ready())
-        })?;
-        Ok(server)
+        })
     }
 
     /// Starts the floor server: one `write` of one frame of `frame_bytes` per receiver.
@@ -108,31 +148,35 @@ impl Server {
         let this = std::env::current_exe()?.display().to_string();
         let (port, size) = (address.port().to_string(), frame_bytes.to_string());
         let log = work.join("floor.log");
-        let started = Instant::now();
-        let program = [&*this, "floor-server", "--port", &port, "--frame-bytes", &size];
-        let child = spawn(&program, &[], &log)?;
-        let mut server = Self { child, address, start_time: Duration::ZERO };
-        server.wait_until(started, &log, |address| TcpStream::connect(address).is_ok())?;
-        Ok(server)
+        let words = [&*this, "floor-server", "--port", &port, "--frame-bytes", &size];
+        let cores = [machine::SERVER_CORE];
+        let program =
+            Program { words: &words, env: &[], cores: &cores, as_nobody: false, log: &log };
+        Self::start(&program, address, |address| TcpStream::connect(address).is_ok())
     }
 
-    fn wait_until(
-        &mut self,
-        started: Instant,
-        log: &Path,
-        ready: impl Fn(SocketAddr) -> bool,
-    ) -> Result<()> {
+    /// Starts a server that will listen at `address` and waits until it is ready.
+    pub(crate) fn start(
+        program: &Program<'_>,
+        address: SocketAddr,
+        is_ready: impl Fn(SocketAddr) -> bool,
+    ) -> Result<Self> {
+        let started = Instant::now();
+        let child = program.spawn()?;
+        let farewell = program.as_nobody.then_some(Signal::QUIT);
+        let mut server = Self { child, address, farewell, start_time: Duration::ZERO };
         loop {
-            if ready(self.address) {
-                self.start_time = started.elapsed();
-                return Ok(());
+            if is_ready(address) {
+                server.start_time = started.elapsed();
+                return Ok(server);
             }
-            let ended = self.child.try_wait()?;
+            let ended = server.child.try_wait()?;
             if ended.is_some() || started.elapsed() > START_TIMEOUT {
-                let said = std::fs::read_to_string(log).unwrap_or_default();
+                let said = std::fs::read_to_string(program.log).unwrap_or_default();
                 let state =
                     ended.map_or("not ready in time".to_owned(), |status| status.to_string());
-                bail!("the server did not start ({state}); it said:\n{said}");
+                let name = program.words.first().copied().unwrap_or_default();
+                bail!("{name} did not start ({state}); it said:\n{said}");
             }
             std::thread::sleep(Duration::from_micros(500));
         }
@@ -144,8 +188,12 @@ impl Server {
 
     /// Ends the server in good order (SIGTERM), or kills it after five seconds.
     pub(crate) fn stop(mut self) -> Result<()> {
+        self.end(Signal::TERM)
+    }
+
+    fn end(&mut self, signal: Signal) -> Result<()> {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id() as i32) {
-            rustix::process::kill_process(pid, Signal::TERM)?;
+            rustix::process::kill_process(pid, signal)?;
         }
         let asked = Instant::now();
         while asked.elapsed() < Duration::from_secs(5) {
@@ -154,13 +202,16 @@ impl Server {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        eprintln!("note: the server did not end within 5 s of SIGTERM and was killed");
+        eprintln!("note: a server did not end within 5 s of a signal and was killed");
         Ok(())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(farewell) = self.farewell {
+            drop(self.end(farewell));
+        }
         // Both fail only if the process is gone already.
         drop(self.child.kill());
         drop(self.child.wait());

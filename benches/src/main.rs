@@ -9,6 +9,7 @@ mod http;
 mod launch;
 mod load;
 mod machine;
+mod programs;
 mod report;
 mod scenarios;
 mod tally;
@@ -52,7 +53,10 @@ enum Role {
     #[command(hide = true)]
     Pinned {
         #[arg(long)]
-        core: usize,
+        core: Vec<usize>,
+        /// Gives up the rights of root: PostgreSQL wants none.
+        #[arg(long)]
+        as_nobody: bool,
         #[arg(last = true)]
         program: Vec<String>,
     },
@@ -181,7 +185,7 @@ fn measure(run: Run) -> Result<()> {
 /// Runs this very program again as the generator: pinned and in a scheduling group of its own.
 fn run_pinned() -> Result<()> {
     let this = std::env::current_exe()?;
-    let status = launch::pinned(machine::GENERATOR_CORE)?
+    let status = launch::pinned(&[machine::GENERATOR_CORE], false)?
         .arg(this)
         .args(std::env::args_os().skip(1))
         .arg("--pinned")
@@ -199,7 +203,9 @@ fn begin() -> Result<()> {
             machine::raise_file_limit()?;
             floor::serve(&TcpListener::bind(("127.0.0.1", port))?, frame_bytes)
         }
-        Some(Role::Pinned { core, program }) => launch::become_pinned(core, &program),
+        Some(Role::Pinned { core, as_nobody, program }) => {
+            launch::become_pinned(&core, as_nobody, &program)
+        }
         None if arguments.run.pinned => measure(arguments.run),
         None => run_pinned(),
     }

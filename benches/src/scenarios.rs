@@ -30,6 +30,10 @@ pub(crate) enum Scenario {
     B,
     /// The same at 10,000 messages a second.
     C,
+    /// B with PostgreSQL as the store.
+    BPostgres,
+    /// C with PostgreSQL as the store.
+    CPostgres,
     /// The highest rate of deliveries, everything stored and acknowledged.
     Saturation,
     /// Memory of 5,000 idle sessions in three rooms each.
@@ -54,12 +58,14 @@ pub(crate) enum Scenario {
     All,
 }
 
-const ALL: [Scenario; 14] = [
+const ALL: [Scenario; 16] = [
     Scenario::Start,
     Scenario::A,
     Scenario::ABurst,
     Scenario::B,
     Scenario::C,
+    Scenario::BPostgres,
+    Scenario::CPostgres,
     Scenario::Saturation,
     Scenario::Idle,
     Scenario::Storm,
@@ -84,6 +90,8 @@ impl Scenario {
             Self::ABurst => fanout::a_burst(context),
             Self::B => fanout::b(context),
             Self::C => fanout::c(context),
+            Self::BPostgres => fanout::b_postgres(context),
+            Self::CPostgres => fanout::c_postgres(context),
             Self::Saturation => saturation::run(context),
             Self::Idle => idle::run(context),
             Self::Storm => storm::run(context),

@@ -8,6 +8,7 @@ use super::crowd::Crowd;
 use super::{Context, Shape};
 use crate::launch::Server;
 use crate::load::{Measured, Plan, measure};
+use crate::programs;
 use crate::report::{Goal, Table};
 
 #[derive(Clone, Copy)]
@@ -39,19 +40,34 @@ impl Load {
         measure(&mut fleet, &[server.pid()], &plan)
     }
 
-    fn mynah(self, context: &mut Context) -> Result<Measured> {
+    /// Mynah on its own store, or on a PostgreSQL, which is then watched beside it.
+    fn mynah(self, context: &mut Context, postgres: Option<&Server>) -> Result<Measured> {
         let echo = context.shape()?.echo;
-        let server = Server::mynah(&context.setup, &context.data()?)?;
-        let rooms = self.crowd.settle(&server, &context.setup, echo)?;
-        let (mut fleet, _) = self.crowd.connect(&server, &context.setup, rooms, (echo, 1))?;
+        let setup = postgres.map_or_else(
+            || context.setup.clone(),
+            |postgres| context.setup.with("DATABASE_URL", &programs::database_url(postgres)),
+        );
+        let server = Server::mynah(&setup, &context.data()?)?;
+        let rooms = self.crowd.settle(&server, &setup, echo)?;
+        let (mut fleet, _) = self.crowd.connect(&server, &setup, rooms, (echo, 1))?;
         let plan = self.plan(context, echo, context.seconds(5.0, 1.0));
-        measure(&mut fleet, &[server.pid()], &plan)
+        let pids: Vec<u32> = [&server].into_iter().chain(postgres).map(Server::pid).collect();
+        measure(&mut fleet, &pids, &plan)
     }
 
     /// Floor, Mynah, floor.
     fn run(self, context: &mut Context) -> Result<Sandwich> {
         let shape = context.shape()?;
-        self.between_floors(context, shape, |context| self.mynah(context))
+        self.between_floors(context, shape, |context| self.mynah(context, None))
+    }
+
+    /// Floor, Mynah on a fresh PostgreSQL, floor.
+    fn run_on_postgres(self, context: &mut Context) -> Result<Sandwich> {
+        let shape = context.shape()?;
+        self.between_floors(context, shape, |context| {
+            let postgres = programs::postgres(&context.work)?;
+            self.mynah(context, Some(&postgres))
+        })
     }
 
     /// `mynah` between two runs of a floor whose frames have this shape.
@@ -179,5 +195,32 @@ pub(super) fn c(context: &mut Context) -> Result<Table> {
     runs.beside(&mut table, PER_MESSAGE, |m| m.cpu_us_per_message, Goal::None);
     runs.beside(&mut table, PER_DELIVERY, |m| m.cpu_us_per_delivery, Goal::None);
     runs.rest(&mut table, [Goal::AtMost(8.0), Goal::AtMost(40.0)]);
+    Ok(table)
+}
+
+pub(super) fn b_postgres(context: &mut Context) -> Result<Table> {
+    let crowd = many_rooms(context);
+    let title = format!("on PostgreSQL: {} rooms × 10 members, 2,000 messages/s", crowd.rooms);
+    on_postgres(context, Table::new("b-postgres", title), 2_000.0)
+}
+
+pub(super) fn c_postgres(context: &mut Context) -> Result<Table> {
+    let crowd = many_rooms(context);
+    let title = format!("on PostgreSQL: {} rooms × 10 members, 10,000 messages/s", crowd.rooms);
+    on_postgres(context, Table::new("c-postgres", title), 10_000.0)
+}
+
+fn on_postgres(context: &mut Context, mut table: Table, rate: f64) -> Result<Table> {
+    let load = Load { crowd: many_rooms(context), rate, burst: 1, volley: 1 };
+    let runs = load.run_on_postgres(context)?;
+    runs.beside(&mut table, PER_MESSAGE, |m| m.cpu_us_per_message, Goal::None);
+    runs.beside(&mut table, PER_DELIVERY, |m| m.cpu_us_per_delivery, Goal::None);
+    runs.rest(&mut table, [Goal::None; 2]);
+    let per_message = runs.mynah.beside_us_per_message.first().copied().unwrap_or(f64::NAN);
+    table.note(format!(
+        "{}; {per_message:.0} µs of its CPU per message, {:.0} % of a core",
+        programs::POSTGRES_TERMS,
+        per_message * runs.mynah.messages_per_s / 1e4,
+    ));
     Ok(table)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Context;
 use super::crowd::{Crowd, connect_sessions};
-use crate::launch::{MynahSetup, Server};
+use crate::launch::Server;
 use crate::machine::{Cpu, Memory};
 use crate::report::{Goal, Table};
 use crate::world;
@@ -36,11 +36,8 @@ const USUAL_PINGS_S: f64 = 25.0;
 
 /// Nanoseconds of CPU for a ping and its pong, with all sessions connected and nothing else going on.
 fn heartbeat(context: &Context, data: &std::path::Path) -> Result<f64> {
-    let mut extra_env = context.setup.extra_env.clone();
-    let interval = ("MYNAH_SOCKETIO__PING_INTERVAL_MS".to_owned(), FAST_PINGS_MS.to_string());
-    extra_env.push(interval);
-    let (binary, secret) = (context.setup.binary.clone(), context.setup.secret.clone());
-    let setup = MynahSetup { binary, secret, extra_env };
+    let interval = FAST_PINGS_MS.to_string();
+    let setup = context.setup.with("MYNAH_SOCKETIO__PING_INTERVAL_MS", &interval);
     let server = Server::mynah(&setup, data)?;
     let mut fleet = connect_sessions(&server, &setup, context.sessions, 60)?;
     // Twice the pause, so that everybody has been pinged before.
