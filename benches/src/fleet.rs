@@ -25,7 +25,8 @@ pub(crate) struct Dial {
     /// Target of its first request.
     pub(crate) target: String,
     pub(crate) speech: Speech,
-    /// Index of the room that it sends to, and whose messages it must get if it `receives`.
+    /// Index of the room that it sends to, and whose messages it must get if it `receives`. What others get is seen
+    /// for its order only.
     pub(crate) room: u32,
     pub(crate) receives: bool,
 }

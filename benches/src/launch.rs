@@ -68,6 +68,8 @@ impl MynahSetup {
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where Mynah tells its metrics.
+    admin: Option<SocketAddr>,
     /// Sent before it is killed.
     farewell: Option<Signal>,
     /// From starting the process to the first answer that it is ready.
@@ -137,9 +139,11 @@ impl Server {
         let cores = [machine::SERVER_CORE];
         let program =
             Program { words: &words, env: &env, cores: &cores, as_nobody: false, log: &log };
-        Self::start(&program, address, |address| {
+        let mut server = Self::start(&program, address, |address| {
             Http::connect(address).is_ok_and(|mut http| http.is_ready())
-        })
+        })?;
+        server.admin = Some(admin);
+        Ok(server)
     }
 
     /// Starts the floor server: one `write` of one frame of `frame_bytes` per receiver.
@@ -164,7 +168,7 @@ impl Server {
         let started = Instant::now();
         let child = program.spawn()?;
         let farewell = program.as_nobody.then_some(Signal::QUIT);
-        let mut server = Self { child, address, farewell, start_time: Duration::ZERO };
+        let mut server = Self { child, address, admin: None, farewell, start_time: Duration::ZERO };
         loop {
             if is_ready(address) {
                 server.start_time = started.elapsed();
@@ -180,6 +184,20 @@ impl Server {
             }
             std::thread::sleep(Duration::from_micros(500));
         }
+    }
+
+    /// Waits until a metric of Mynah has a value.
+    pub(crate) fn wait_for_metric(&self, name: &str, value: u64) -> Result<()> {
+        let admin = self.admin.context("no metrics are told here")?;
+        let (line, asked) = (format!("\n{name} {value}\n"), Instant::now());
+        while asked.elapsed() < START_TIMEOUT {
+            let answer = Http::connect(admin)?.request("GET", "/metrics", "", "")?;
+            if answer.body.contains(&line) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("{name} did not become {value}")
     }
 
     pub(crate) fn pid(&self) -> u32 {

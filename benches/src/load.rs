@@ -35,6 +35,8 @@ pub(crate) struct Measured {
     pub(crate) cpu_us_per_delivery: f64,
     /// CPU per message of the processes watched beside the server, in the order in which they were named.
     pub(crate) beside_us_per_message: Vec<f64>,
+    /// Shares of one core that all watched took for doing nothing; they are deducted from the rest.
+    pub(crate) idle_cpu: Vec<f64>,
     /// Share of one core.
     pub(crate) server_cpu: f64,
     pub(crate) generator_cpu: f64,
@@ -131,7 +133,7 @@ pub(crate) fn measure(fleet: &mut Fleet, pids: &[u32], plan: &Plan) -> Result<Me
     drive(fleet, plan, plan.window)?;
     fleet.counts.window_ns.end = fleet.now_ns();
     let seconds = servers.seconds();
-    let spent = servers.read().into_iter().zip(idle_ns_per_s);
+    let spent = servers.read().into_iter().zip(&idle_ns_per_s);
     let mut spent_ns = spent.map(|(ns, idle)| ns - idle * seconds);
     let server_ns = spent_ns.next().unwrap_or(f64::NAN);
     let beside_ns: Vec<f64> = spent_ns.collect();
@@ -150,6 +152,7 @@ pub(crate) fn measure(fleet: &mut Fleet, pids: &[u32], plan: &Plan) -> Result<Me
         cpu_us_per_message: server_ns / messages / 1e3,
         cpu_us_per_delivery: server_ns / deliveries / 1e3,
         beside_us_per_message: beside_ns.into_iter().map(|ns| ns / messages / 1e3).collect(),
+        idle_cpu: idle_ns_per_s.into_iter().map(|ns| ns / 1e9).collect(),
         server_cpu: server_ns / nanos,
         generator_cpu: generator_ns / nanos,
         delivery_latency: fleet.counts.delivery_latency.clone(),

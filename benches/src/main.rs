@@ -154,7 +154,7 @@ fn measure(run: Run) -> Result<()> {
     let deadline_s = Arc::new(AtomicU64::new(0));
     let mut failed = Vec::new();
     for (index, scenario) in Scenario::chosen(&run.scenarios).into_iter().enumerate() {
-        let limit = if context.history_messages > 100_000 { 240 } else { 90 };
+        let limit = scenario.limit_s(&context);
         deadline_s.store(started.elapsed().as_secs() + limit, Ordering::Relaxed);
         if index == 0 {
             watch_over(Arc::clone(&deadline_s), started, work.path().to_owned());

@@ -1,4 +1,4 @@
-//! PostgreSQL, started anew with nothing stored.
+//! What nodes share: PostgreSQL and a broker, each started anew with nothing stored; and Node's Socket.IO servers.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::launch::{NOBODY, Program, Server, free_address, pinned};
-use crate::machine::BOTH_CORES;
+use crate::machine::{BOTH_CORES, SERVER_CORE};
 
 /// How PostgreSQL runs here, for the reports.
 pub(crate) const POSTGRES_TERMS: &str = "PostgreSQL: a fresh one with fsync and synchronous_commit on and all else as it comes, on the same disk, on both cores, its processes taken together";
@@ -90,4 +90,49 @@ pub(crate) fn postgres(work: &Path) -> Result<Server> {
 /// Where Mynah finds the database of a [`postgres`].
 pub(crate) fn database_url(postgres: &Server) -> String {
     format!("postgres://mynah@{}/postgres", postgres.address)
+}
+
+/// Starts a Redis that stores nothing.
+pub(crate) fn redis(work: &Path) -> Result<Server> {
+    let address = free_address()?;
+    let (port, folder) = (address.port().to_string(), work.display().to_string());
+    let words = ["redis-server", "--port", &port, "--bind", "127.0.0.1", "--save", ""];
+    let words = [&words[..], &["--appendonly", "no", "--dir", &folder]].concat();
+    let log = work.join("redis.log");
+    let program =
+        Program { words: &words, env: &[], cores: &BOTH_CORES, as_nobody: false, log: &log };
+    Server::start(&program, address, |address| {
+        ask(address, b"PING\r\n").is_some_and(|answer| answer == b"+PONG\r\n")
+    })
+}
+
+/// Starts a NATS server.
+pub(crate) fn nats(work: &Path) -> Result<Server> {
+    let address = free_address()?;
+    let port = address.port().to_string();
+    let words = ["nats-server", "--addr", "127.0.0.1", "--port", &port];
+    let log = work.join("nats.log");
+    let program =
+        Program { words: &words, env: &[], cores: &BOTH_CORES, as_nobody: false, log: &log };
+    Server::start(&program, address, |address| {
+        ask(address, b"").is_some_and(|answer| answer.starts_with(b"INFO "))
+    })
+}
+
+/// Starts one of Node's Socket.IO servers with the Redis adapter; its frames are `frame_bytes` long.
+pub(crate) fn node(work: &Path, redis: &Server, frame_bytes: usize) -> Result<Server> {
+    let script = Path::new("node").join("server.mjs");
+    let homes = [Path::new(env!("CARGO_MANIFEST_DIR")), Path::new("benches")];
+    let mut scripts = homes.iter().map(|home| home.join(&script));
+    let script =
+        scripts.find(|path| path.exists()).context("benches/node/server.mjs is missing")?;
+    let address = free_address()?;
+    let (script, port) = (script.display().to_string(), address.port().to_string());
+    let (url, size) = (format!("redis://{}", redis.address), frame_bytes.to_string());
+    let words = ["node", &*script, &port, &url, &size];
+    let log = work.join(format!("node-{port}.log"));
+    let env = [("NODE_ENV".to_owned(), "production".to_owned())];
+    let program =
+        Program { words: &words, env: &env, cores: &[SERVER_CORE], as_nobody: false, log: &log };
+    Server::start(&program, address, |address| TcpStream::connect(address).is_ok())
 }

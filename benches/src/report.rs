@@ -26,6 +26,8 @@ struct Row {
 pub(crate) struct Table {
     name: &'static str,
     title: String,
+    /// What the two columns of figures are called.
+    columns: [&'static str; 2],
     rows: Vec<Row>,
     notes: Vec<String>,
 }
@@ -73,7 +75,14 @@ impl Row {
 
 impl Table {
     pub(crate) fn new(name: &'static str, title: impl Into<String>) -> Self {
-        Self { name, title: title.into(), rows: Vec::new(), notes: Vec::new() }
+        let columns = ["floor", "Mynah"];
+        Self { name, title: title.into(), columns, rows: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Sets other figures than Mynah's and the floor's side by side.
+    pub(crate) fn with_columns(mut self, columns: [&'static str; 2]) -> Self {
+        self.columns = columns;
+        self
     }
 
     /// Adds a row without a floor.
@@ -93,9 +102,11 @@ impl Table {
     /// The section: heading, circumstances, table, notes.
     pub(crate) fn markdown(&self, circumstances: &str) -> String {
         let mut out = format!("## {}: {}\n\n{circumstances}\n\n", self.name, self.title);
-        out.push_str(
-            "| metric | floor | Mynah | × floor | goal | met |\n|---|---|---|---|---|---|\n",
-        );
+        let [floor, value] = self.columns;
+        let heads = ["metric", floor, value, &format!("× {floor}"), "goal", "met"];
+        out.push_str("| ");
+        out.push_str(&heads.join(" | "));
+        out.push_str(" |\n|---|---|---|---|---|---|\n");
         for row in &self.rows {
             let floor = row.floor.map_or(String::new(), number);
             let ratio = row.ratio().map_or(String::new(), |ratio| format!("{ratio:.2}"));

@@ -5,6 +5,7 @@ mod durable;
 mod fanout;
 mod history;
 mod idle;
+mod nodes;
 mod pusher;
 mod saturation;
 mod start;
@@ -52,13 +53,19 @@ pub(crate) enum Scenario {
     PusherClient,
     /// Pusher: memory of 5,000 idle sockets in three channels each.
     PusherIdle,
+    /// Three Mynah nodes on one PostgreSQL and Redis.
+    NodesRedis,
+    /// Three Mynah nodes on one PostgreSQL and NATS.
+    NodesNats,
+    /// Three Node Socket.IO servers with the Redis adapter, without a store.
+    NodesNode,
     /// Cold start and binary size.
     Start,
     /// All of them.
     All,
 }
 
-const ALL: [Scenario; 16] = [
+const ALL: [Scenario; 19] = [
     Scenario::Start,
     Scenario::A,
     Scenario::ABurst,
@@ -75,6 +82,9 @@ const ALL: [Scenario; 16] = [
     Scenario::PusherB,
     Scenario::PusherClient,
     Scenario::PusherIdle,
+    Scenario::NodesRedis,
+    Scenario::NodesNats,
+    Scenario::NodesNode,
 ];
 
 impl Scenario {
@@ -82,6 +92,13 @@ impl Scenario {
     pub(crate) fn chosen(asked: &[Self]) -> Vec<Self> {
         let all = asked.is_empty() || asked.contains(&Self::All);
         ALL.into_iter().filter(|scenario| all || asked.contains(scenario)).collect()
+    }
+
+    /// How long it may take.
+    pub(crate) fn limit_s(self, context: &Context) -> u64 {
+        let is_long = context.history_messages > 100_000
+            || matches!(self, Self::NodesRedis | Self::NodesNats | Self::NodesNode);
+        if is_long { 240 } else { 90 }
     }
 
     pub(crate) fn run(self, context: &mut Context) -> Result<Table> {
@@ -101,6 +118,9 @@ impl Scenario {
             Self::PusherB => pusher::b(context),
             Self::PusherClient => pusher::client(context),
             Self::PusherIdle => pusher::idle(context),
+            Self::NodesRedis => nodes::redis(context),
+            Self::NodesNats => nodes::nats(context),
+            Self::NodesNode => nodes::node(context),
             Self::Start | Self::All => start::run(context),
         }
     }

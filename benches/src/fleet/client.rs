@@ -320,7 +320,9 @@ impl Client {
     /// A message of the load.
     fn on_message(&mut self, text: &[u8], seq: Option<u64>, counts: &mut Counts, now_ns: u64) {
         let Some((sent_ns, room)) = wire::stamp(text) else { return };
-        counts.note_delivery(sent_ns, now_ns, text.len() + 4);
+        if self.receives {
+            counts.note_delivery(sent_ns, now_ns, text.len() + 4);
+        }
         let fresh = seq.is_some_and(|seq| self.order.see(seq));
         if room != self.room {
             counts.misdirected += 1;

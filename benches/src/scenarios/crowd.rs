@@ -12,7 +12,7 @@ use crate::world;
 /// Handshakes under way at a time.
 pub(super) const AT_ONCE: usize = 128;
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";
+pub(super) const TARGET: &str = "/socket.io/?EIO=4&transport=websocket";
 
 /// Equal rooms.
 #[derive(Clone, Copy)]
