@@ -6,6 +6,7 @@ pub mod forward;
 pub mod interests;
 pub mod membership;
 pub mod node;
+pub mod people;
 mod reading;
 pub mod streams;
 pub mod voice;
