@@ -1,4 +1,9 @@
 //! State that is not history: who types, who is online. Best effort, bounded, healing by itself.
+//!
+//! Leases are the truth about this node's users; who is on other nodes is known from [`Crowd`]. A user is
+//! online while any node has the user.
+
+mod company;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -24,6 +29,7 @@ use mynah_hub::{
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
+use crate::cluster::people::Crowd;
 use crate::cluster::voice::Voice;
 use crate::cluster::wire::Told;
 use crate::dialects::Dialects;
@@ -66,11 +72,21 @@ struct Typist {
     origin: Option<SessionId>,
 }
 
-/// Somebody came or went; the rooms, if they are at hand.
+/// Somebody came or went.
 struct Announcement {
     actor: Actor,
     status: PresenceStatus,
+    /// The rooms, if they are at hand.
     rooms: Option<Vec<Arc<Room>>>,
+    /// Whether another node tells the rooms.
+    is_others: bool,
+}
+
+impl Announcement {
+    /// This node tells everybody.
+    fn new(actor: Actor, status: PresenceStatus) -> Self {
+        Self { actor, status, rooms: None, is_others: false }
+    }
 }
 
 struct Inner {
@@ -86,6 +102,8 @@ struct Inner {
     relay: Option<Arc<dyn Relay>>,
     /// The way to the other nodes, if there are any.
     voice: OnceLock<Voice>,
+    /// Who is on the other nodes, likewise.
+    crowd: OnceLock<Crowd>,
     start: Instant,
 }
 
@@ -123,22 +141,12 @@ impl Live {
             clock,
             relay,
             voice: OnceLock::new(),
+            crowd: OnceLock::new(),
             start: Instant::now(),
         }));
         tokio::spawn(fade(live.clone()));
         tokio::spawn(announce(live.clone(), queue));
         live
-    }
-
-    /// Tells the other nodes too from now on.
-    pub fn connect(&self, voice: Voice) {
-        drop(self.0.voice.set(voice));
-    }
-
-    fn tell(&self, room: &RoomId, told: impl FnOnce() -> Told) {
-        if let Some(voice) = self.0.voice.get() {
-            voice.tell(&topics::room(room), &told());
-        }
     }
 
     /// Another node tells of something that fades.
@@ -148,6 +156,12 @@ impl Live {
                 self.show_typing(None, &who, &room, is_typing).await;
             }
             Told::Read(cursor) => self.show_read(&cursor).await,
+            Told::Presence { room, tenant, presence } => {
+                // Another node may have the user meanwhile.
+                if self.presence(&tenant, &presence.user).status == presence.status {
+                    self.show_presence(&room, &Arc::new(presence)).await;
+                }
+            }
         }
     }
 
@@ -280,10 +294,10 @@ impl Live {
         }
     }
 
-    /// Whether a user is there now.
+    /// Whether a user is there now, on any node.
     pub fn presence(&self, tenant: &TenantId, user: &UserId) -> Presence {
         let person = (tenant.clone(), user.clone());
-        let online = self.0.state.lock().online.is_present(&person);
+        let online = self.0.state.lock().online.is_present(&person) || self.is_elsewhere(&person);
         let status = if online { PresenceStatus::Online } else { PresenceStatus::Offline };
         let last_seen = if online { None } else { self.0.last_seen.get(&person) };
         Presence { user: user.clone(), status, last_seen }
@@ -291,20 +305,25 @@ impl Live {
 
     /// Users of a tenant who are there now, at most `users_max`.
     pub fn online(&self, tenant: &TenantId, users_max: usize) -> Vec<UserId> {
-        let state = self.0.state.lock();
-        let of_tenant = state.online.present().filter(|(theirs, _)| theirs == tenant);
-        of_tenant.map(|(_, user)| user.clone()).take(users_max).collect()
+        let here: Vec<UserId> = {
+            let state = self.0.state.lock();
+            let of_tenant = state.online.present().filter(|(theirs, _)| theirs == tenant);
+            of_tenant.map(|(_, user)| user.clone()).take(users_max).collect()
+        };
+        self.with_others(tenant, here, users_max)
     }
 
     /// A connection of a user began; `rooms` are the user's, if they are at hand.
     pub fn came(&self, actor: &Actor, rooms: Option<Vec<Arc<Room>>>) {
         let person = (actor.tenant.clone(), actor.user.clone());
-        if self.0.state.lock().online.acquire(person) == Acquired::Online {
-            self.enqueue(Announcement {
-                actor: actor.clone(),
-                status: PresenceStatus::Online,
-                rooms,
-            });
+        let is_first = {
+            let mut state = self.0.state.lock();
+            let is_new = state.online.acquire(person.clone()) == Acquired::Online;
+            is_new && self.came_here(person)
+        };
+        if is_first {
+            let announcement = Announcement::new(actor.clone(), PresenceStatus::Online);
+            self.enqueue(Announcement { rooms, ..announcement });
         }
     }
 
@@ -324,8 +343,9 @@ impl Live {
     }
 
     async fn announce_presence(&self, announcement: Announcement) {
-        let Announcement { actor, status, rooms } = announcement;
+        let Announcement { actor, status, rooms, is_others } = announcement;
         let rooms = match rooms {
+            _ if is_others => Vec::new(),
             Some(rooms) => rooms,
             None => self.0.chat.joined_rooms(&actor).await.unwrap_or_default(),
         };
@@ -338,19 +358,24 @@ impl Live {
             relay.presence(&actor, &presence).await;
         }
         let presence = Arc::new(presence);
-        let key = fingerprint(&("presence", &actor.user));
         for room in rooms.iter().filter(|r| r.member_count <= ANNOUNCED_ROOM_MEMBERS_MAX) {
-            let presence = Arc::clone(&presence);
-            self.publish(
-                topics::room(&room.id),
-                "presence",
-                (key, None),
-                move |all, dialect, at| {
-                    all.frame(dialect, "presence", (Subject::Presence(&presence), None), at)
-                },
-            )
-            .await;
+            self.show_presence(&room.id, &presence).await;
+            self.tell(&room.id, || Told::Presence {
+                room: room.id.clone(),
+                tenant: actor.tenant.clone(),
+                presence: presence.as_ref().clone(),
+            });
         }
+    }
+
+    /// Shows this node's sockets in a room that a member came or went.
+    async fn show_presence(&self, room: &RoomId, presence: &Arc<Presence>) {
+        let key = fingerprint(&("presence", &presence.user));
+        let presence = Arc::clone(presence);
+        self.publish(topics::room(room), "presence", (key, None), move |all, dialect, at| {
+            all.frame(dialect, "presence", (Subject::Presence(&presence), None), at)
+        })
+        .await;
     }
 
     async fn publish(
@@ -392,7 +417,8 @@ async fn fade(live: Live) {
         let now = live.now();
         let (gone, silent) = {
             let mut state = live.0.state.lock();
-            let gone = state.online.expire(now);
+            let mut gone = state.online.expire(now);
+            gone.retain(|person| live.went_here(person));
             let silent = state.typing.expire(now);
             let silent: Vec<_> = silent
                 .into_iter()
@@ -405,7 +431,7 @@ async fn fade(live: Live) {
         }
         for (tenant, user) in gone {
             let actor = Actor { tenant, user, role: Role::Member };
-            live.enqueue(Announcement { actor, status: PresenceStatus::Offline, rooms: None });
+            live.enqueue(Announcement::new(actor, PresenceStatus::Offline));
         }
     }
 }

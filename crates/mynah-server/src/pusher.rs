@@ -13,6 +13,7 @@ mod channels;
 mod chat;
 mod chores;
 mod client_events;
+mod company;
 mod door;
 pub(crate) mod exposition;
 mod frames;
@@ -41,6 +42,7 @@ pub use chat::{
     ChatChannels, ChatParts, Claim, Ending, Fate, ReplayRules, SessionRef, SubscribeRefused,
     ThreadParts, Threads, user_info,
 };
+pub use company::Company;
 pub use door::{Door, DoorOptions, DoorParts, PUSHER_RULES, pusher_rules};
 pub use happening::{Happening, Observer};
 pub(crate) use memory::MemoryGauge;

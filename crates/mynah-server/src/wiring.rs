@@ -251,7 +251,8 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     };
     let forwarder = newcomer.as_ref().map(Newcomer::forwarder);
     let (parts, sources) = ((&stores, &house), (&clock, &ids));
-    let cluster = cluster::begin(config, newcomer, parts, sources, (dispatcher, commits)).await?;
+    let heard = (dispatcher, &channels, commits);
+    let cluster = cluster::begin(config, newcomer, parts, sources, heard).await?;
     let webhooks = pusher::webhooks(config, &stores, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let realtime = doors::realtime(config, &house, &clock);

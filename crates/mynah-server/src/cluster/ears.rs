@@ -1,15 +1,18 @@
 //! What a node does when others speak of anything but events.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mynah_domain::ports::{AccountStore, Clock};
-use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::interests::Interests;
-use super::node::Word;
+use super::node::{NodeStats, Word};
+use super::people::{Crowd, Who};
 use super::voice::Voice;
 use crate::live::Live;
+use crate::pusher::Channels;
 use crate::sockets::Sockets;
 
 /// How often sign-ins are compared with the store: a word that was lost is made up for.
@@ -25,17 +28,48 @@ pub struct Ears {
     pub live: Live,
     /// Connections.
     pub sockets: Sockets,
+    /// Who is where.
+    pub crowd: Crowd,
+    /// Pusher channels.
+    pub channels: Channels,
+    /// Where what cannot be read is counted.
+    pub stats: Arc<NodeStats>,
 }
 
 impl Ears {
     /// Acts on one word after the other.
     pub async fn listen(self, mut words: mpsc::Receiver<Word>) {
+        let news =
+            tokio::spawn(tell_news(self.crowd.clone(), self.live.clone(), self.channels.clone()));
+        let digests = tokio::spawn(self.crowd.clone().keep());
         while let Some(word) = words.recv().await {
-            match word {
-                Word::Told(told) => self.live.heard(told).await,
-                Word::Control(control) => self.sockets.obey(control).await,
-                Word::Channel(..) | Word::People(..) | Word::NodeCame(_) | Word::NodeGone(_) => {}
+            let understood = match word {
+                Word::Told(told) => Some(self.live.heard(told).await),
+                Word::Control(control) => Some(self.sockets.obey(control).await),
+                Word::Channel(_, body) => self.channels.heard(body).await,
+                Word::People(from, body) => {
+                    self.crowd.room().await;
+                    self.crowd.heard(from, &body)
+                }
+                Word::NodeCame(slot) => Some(self.crowd.node_came(slot)),
+                Word::NodeGone(slot, epoch) => Some(self.crowd.node_gone(slot, epoch)),
+            };
+            if understood.is_none() {
+                self.stats.garbage.fetch_add(1, Ordering::Relaxed);
             }
+        }
+        news.abort();
+        digests.abort();
+    }
+}
+
+/// Passes on who came and went, in order, to those whom it concerns.
+async fn tell_news(crowd: Crowd, live: Live, channels: Channels) {
+    loop {
+        let news = crowd.next_news().await;
+        match news.who.clone() {
+            Who::User(tenant, user) => live.learned((tenant, user), &news).await,
+            Who::SignedIn(..) | Who::Channel(..) | Who::Member(_) => channels.learned(news).await,
         }
     }
 }

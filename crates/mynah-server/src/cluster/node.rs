@@ -43,12 +43,12 @@ pub enum Word {
     Control(Control),
     /// An event of a Pusher channel that is no room, as it was spelled.
     Channel(Topic, bytes::Bytes),
-    /// Who is where: the sender's slot, and what it says as it was spelled.
-    People(u16, bytes::Bytes),
+    /// Who is where: the sender's slot and epoch, and what it says as it was spelled.
+    People((u16, u64), bytes::Bytes),
     /// A node was heard for the first time, or anew.
     NodeCame(u16),
-    /// A node's right has run out.
-    NodeGone(u16),
+    /// The right of the node with this slot and epoch has run out, and no other has the slot.
+    NodeGone(u16, u64),
 }
 
 /// Counts what a node hears; read for metrics.
@@ -310,7 +310,7 @@ impl Node {
             Heard::Known => {}
             Heard::New => self.came(slot),
             Heard::Returned(_) => {
-                self.gone(now, slot);
+                self.lost(now, slot);
                 self.came(slot);
             }
             Heard::Stale => {
@@ -340,7 +340,7 @@ impl Node {
             Kind::Told => self.pass(Told::read(&body).map(Word::Told)),
             Kind::Control => self.pass(Control::read(&body).map(Word::Control)),
             Kind::Channel => self.pass(Some(Word::Channel(channel.clone(), body))),
-            Kind::People => self.pass(Some(Word::People(slot, body))),
+            Kind::People => self.pass(Some(Word::People((slot, epoch), body))),
         }
     }
 
@@ -359,11 +359,10 @@ impl Node {
         self.pass(Some(Word::NodeCame(slot)));
     }
 
-    fn gone(&mut self, now: u64, slot: u16) {
+    fn lost(&mut self, now: u64, slot: u16) {
         tracing::info!(slot, "another node is gone");
         self.follower.node_gone(now, slot);
         self.count_peers();
-        self.pass(Some(Word::NodeGone(slot)));
     }
 
     fn count_peers(&self) {
@@ -375,8 +374,9 @@ impl Node {
     fn beat(&mut self) {
         self.next_beat = Instant::now() + BEAT;
         let now = self.now();
-        for (slot, _) in self.peers.expire(now, LEASE.as_millis() as u64) {
-            self.gone(now, slot);
+        for (slot, epoch) in self.peers.expire(now, LEASE.as_millis() as u64) {
+            self.lost(now, slot);
+            self.pass(Some(Word::NodeGone(slot, epoch)));
         }
         let own = self.parts.voice.own();
         if let Some((slot, epoch)) = own

@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use mynah_domain::event::{Event, Fact, Stream};
 use mynah_domain::message::{Message, ReadCursor};
+use mynah_domain::presence::PresenceStatus;
 use mynah_domain::room::Profile;
 use mynah_domain::{MessageId, RoomId, SessionFamily, TenantId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
+
+use crate::vocabulary::field::Presence;
 
 /// What an envelope holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,10 +174,26 @@ pub enum Told {
     },
     /// A read cursor moved.
     Read(ReadCursor),
+    /// A member of a room came or went.
+    Presence {
+        /// Which room.
+        room: RoomId,
+        /// The member's tenant.
+        tenant: TenantId,
+        /// Who, whether, and since when not.
+        presence: Presence,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 enum ToldBody {
+    Presence {
+        room: String,
+        tenant: String,
+        user: String,
+        on: bool,
+        seen: Option<i64>,
+    },
     Typing {
         room: String,
         who: Person,
@@ -198,6 +217,13 @@ impl Told {
             Self::Typing { room, who, is_typing } => {
                 ToldBody::Typing { room: room.to_string(), who: Person::of(who), on: *is_typing }
             }
+            Self::Presence { room, tenant, presence } => ToldBody::Presence {
+                room: room.to_string(),
+                tenant: tenant.to_string(),
+                user: presence.user.to_string(),
+                on: presence.status == PresenceStatus::Online,
+                seen: presence.last_seen.map(|at| at.0),
+            },
             Self::Read(cursor) => ToldBody::Read {
                 room: cursor.room.to_string(),
                 user: cursor.user.to_string(),
@@ -215,6 +241,13 @@ impl Told {
         Some(match serde_json::from_slice(body).ok()? {
             ToldBody::Typing { room, who, on } => {
                 Self::Typing { room: RoomId::parse(&room).ok()?, who: who.read()?, is_typing: on }
+            }
+            ToldBody::Presence { room, tenant, user, on, seen } => {
+                let status = if on { PresenceStatus::Online } else { PresenceStatus::Offline };
+                let user = UserId::parse(&user).ok()?;
+                let presence = Presence { user, status, last_seen: seen.map(Timestamp) };
+                let room = RoomId::parse(&room).ok()?;
+                Self::Presence { room, tenant: TenantId::parse(&tenant).ok()?, presence }
             }
             ToldBody::Read { room, user, seq, number, from, message, at } => {
                 let message = match message {
@@ -362,6 +395,11 @@ mod tests {
             is_typing: true,
         };
         assert_eq!(Told::read(&typing.body()), Some(typing));
+        let (room, user) = (RoomId::trusted("r1"), UserId::trusted("ann"));
+        let presence =
+            Presence { user, status: PresenceStatus::Offline, last_seen: Some(Timestamp(5)) };
+        let went = Told::Presence { room, tenant: TenantId::single(), presence };
+        assert_eq!(Told::read(&went.body()), Some(went));
         let (tenant, user) = (TenantId::single(), UserId::trusted("ann"));
         for control in [
             Control::EndSignIn(SessionFamily::trusted("f")),

@@ -186,7 +186,8 @@ async fn a_late_announcement_of_what_has_changed_is_not_made() {
     let hears = house.hears(topics::room(&room)).await;
     house.live.came(&House::actor(), Some(Vec::new()));
     for status in [PresenceStatus::Offline, PresenceStatus::Online] {
-        let announcement = Announcement { actor: House::actor(), status, rooms: rooms.clone() };
+        let announcement = Announcement::new(House::actor(), status);
+        let announcement = Announcement { rooms: rooms.clone(), ..announcement };
         house.live.announce_presence(announcement).await;
     }
     let heard = house.heard(hears).await;

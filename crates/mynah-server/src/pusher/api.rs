@@ -211,8 +211,8 @@ impl PusherApi {
         match call {
             Call::Events => self.events(caller).await,
             Call::BatchEvents => self.batch_events(caller).await,
-            Call::Channels => self.occupied(caller, left),
-            Call::Channel => self.channel(caller, left),
+            Call::Channels => self.occupied(caller, left).await,
+            Call::Channel => self.channel(caller, left).await,
             Call::Users => self.users(caller, left),
             Call::Terminate => {
                 self.channels.terminate_user(&caller.app.id, &caller.subject).await;
@@ -223,7 +223,7 @@ impl PusherApi {
                 struct Connections {
                     connections: u64,
                 }
-                let connections = self.channels.connections(&caller.app.id);
+                let connections = self.channels.connections_everywhere(&caller.app.id).await;
                 Ok(Answer::new(&Connections { connections }, left))
             }
         }

@@ -27,8 +27,27 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn of(event: &ChannelEvent, frame: Frame) -> Arc<Self> {
-        let (name, data) = (event.name.as_str().into(), event.data.as_str().into());
-        Arc::new(Self { name, data, at: Instant::now(), frame })
+        Self::aged((&event.name, &event.data), Duration::ZERO, frame)
+    }
+
+    /// An event by its name and data that was published a while ago.
+    pub(super) fn aged((name, data): (&str, &str), age: Duration, frame: Frame) -> Arc<Self> {
+        let now = Instant::now();
+        let at = now.checked_sub(age).unwrap_or(now);
+        Arc::new(Self { name: name.into(), data: data.into(), at, frame })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn data(&self) -> &str {
+        &self.data
+    }
+
+    /// How long ago it was published.
+    pub(super) fn age(&self) -> Duration {
+        self.at.elapsed()
     }
 
     /// As it is told.
@@ -58,6 +77,13 @@ impl Cache {
 
     pub(super) fn keep(&self, topic: Topic, kept: Arc<Kept>) {
         self.0.insert(topic, kept);
+    }
+
+    /// Keeps an event, if none is known that was published later.
+    pub(super) fn keep_newer(&self, topic: Topic, kept: Arc<Kept>) {
+        if self.get(&topic).is_none_or(|known| known.at < kept.at) {
+            self.keep(topic, kept);
+        }
     }
 
     pub(super) fn get(&self, topic: &Topic) -> Option<Arc<Kept>> {

@@ -56,6 +56,10 @@ impl ChannelEvent {
         let class = Class::Durable;
         Self { channel, name, data, user_id: None, except: None, seq: None, pos: None, class }
     }
+
+    fn fades(&self) -> bool {
+        matches!(self.class, Class::Ephemeral { .. })
+    }
 }
 
 /// What is known of a channel.
@@ -143,12 +147,21 @@ impl Channels {
             let passed = self.0.gates.pass(topic.as_str()).await;
             let frame = frames::event(&event);
             self.0.cache.keep(topic, Kept::of(&event, frame.clone()));
+            let kept = Some((event.name.as_str(), event.data.as_str()));
+            let place = (&app.id, &event.channel);
+            self.spread(place, &frame, (event.except, event.fades()), kept);
             self.deliver(&app, &event, frame, except).await;
             drop(passed);
-        } else if let Some(app) = self.known(&app.id)
-            && app.is_occupied(event.channel.as_str())
-        {
-            self.deliver(&app, &event, frames::event(&event), except).await;
+            return;
+        }
+        let here = self.known(&app.id).filter(|app| app.is_occupied(event.channel.as_str()));
+        if here.is_none() && self.others().is_none() {
+            return;
+        }
+        let frame = frames::event(&event);
+        self.spread((&app.id, &event.channel), &frame, (event.except, event.fades()), None);
+        if let Some(app) = here {
+            self.deliver(&app, &event, frame, except).await;
         }
     }
 
@@ -180,7 +193,7 @@ impl Channels {
         self.0.hub.publish(publication).await;
     }
 
-    /// What is known of a channel; `None` if nobody has subscribed and nothing is remembered.
+    /// What is known here of a channel; `None` if nobody has subscribed and nothing is remembered.
     pub fn channel(&self, app: &AppId, name: &str) -> Option<ChannelInfo> {
         let known = self.known(app);
         let here = known.as_ref().and_then(|app| app.with_channel(name, |channel| info(channel)));
@@ -190,7 +203,7 @@ impl Channels {
         is_known.then(|| ChannelInfo { cache, ..here.unwrap_or_default() })
     }
 
-    /// The channels with subscriptions whose names start with `prefix`, without what they remember.
+    /// The channels with subscriptions here whose names start with `prefix`, without what they remember.
     pub fn occupied(&self, app: &AppId, prefix: &str) -> Vec<(String, ChannelInfo)> {
         let mut found = Vec::new();
         if let Some(app) = self.known(app) {
@@ -203,16 +216,23 @@ impl Channels {
         found
     }
 
-    /// The members of a presence channel, in the order in which they came; `None` if nobody is there.
+    /// The members of a presence channel on all nodes: in the order in which they came here, or were known
+    /// here to be elsewhere; `None` if nobody is there.
     pub fn members(&self, app: &AppId, name: &str) -> Option<Vec<Member>> {
-        let members = self
-            .known(app)?
-            .with_channel(name, |channel| channel.presence.as_ref().map(|presence| presence.all()));
-        members?.filter(|members| !members.is_empty())
+        let here = self.known(app).and_then(|app| {
+            app.with_channel(name, |channel| channel.presence.as_ref().map(|here| here.all()))
+        });
+        let members = here.flatten().unwrap_or_else(|| self.listed_elsewhere(app, name));
+        (!members.is_empty()).then_some(members)
     }
 
-    /// Closes all sockets of a signed-in user with 4009.
+    /// Closes all sockets of a signed-in user with 4009, on every node.
     pub async fn terminate_user(&self, app: &AppId, user_id: &str) {
+        self.terminate_elsewhere(app, user_id);
+        self.terminate_here(app, user_id).await;
+    }
+
+    pub(super) async fn terminate_here(&self, app: &AppId, user_id: &str) {
         let Some(app) = self.known(app) else { return };
         let last = LazyFrames::new(|_| Some(frames::goodbye(CloseCode::Unauthorised)));
         let reason = CloseReason::Named("connections terminated");
@@ -220,7 +240,7 @@ impl Channels {
         self.0.hub.close_topic(&app.user_topic(user_id), close, None).await;
     }
 
-    /// Open sockets of an app.
+    /// Open sockets of an app here.
     pub fn connections(&self, app: &AppId) -> u64 {
         self.known(app).map_or(0, |app| app.counters.connected())
     }
@@ -291,8 +311,18 @@ impl Channels {
         Arc::clone(state)
     }
 
-    fn known(&self, app: &AppId) -> Option<Arc<AppState>> {
+    pub(super) fn known(&self, app: &AppId) -> Option<Arc<AppState>> {
         self.0.apps.read().get(app).cloned()
+    }
+
+    /// What all apps share.
+    pub(super) fn shared(&self) -> &Throughout {
+        &self.0.shared
+    }
+
+    /// What cache channels remember.
+    pub(super) fn cache(&self) -> &Cache {
+        &self.0.cache
     }
 
     pub(super) fn gates(&self) -> &Gates {
@@ -302,6 +332,11 @@ impl Channels {
     /// The id of a session on the wire.
     pub(super) fn socket_id(&self, id: SessionId) -> SocketId {
         self.0.ids.of(id)
+    }
+
+    /// The session behind an id on the wire.
+    pub(super) fn session(&self, id: SocketId) -> SessionId {
+        self.0.ids.session(id)
     }
 
     /// The last event of a cache channel, ready to be sent.

@@ -82,6 +82,8 @@ impl Socket {
         });
         let sockets = self.app.audience(name.as_str()).map_or(0, |(_, sockets)| sockets);
         self.app.counters.sent(sockets.saturating_sub(1), frame.len());
+        let place = (&self.app.id, &name);
+        self.door.channels.spread(place, &frame, (Some(self.socket_id), false), None);
         self.door.channels.fan_out(&topic, frame, Class::Durable, Some(self.id)).await;
         let (channel, socket_id) = (name.shared(), self.socket_id.to_string());
         self.app.tell(Happening::ClientEvent { channel, event, data, socket_id, user_id });

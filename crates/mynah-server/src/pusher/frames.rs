@@ -4,6 +4,7 @@ use bytes::Bytes;
 use mynah_hub::Frame;
 use mynah_protocol::pusher::{CloseCode, encode};
 use mynah_protocol::websocket;
+use serde_json::value::RawValue;
 
 use super::channels::ChannelEvent;
 
@@ -23,6 +24,14 @@ pub(super) fn event(event: &ChannelEvent) -> Frame {
     let mut text = Vec::with_capacity(USUAL_BYTES + data.len() + data.len() / 8);
     encode::event(Some(channel.as_str()), name, data, user_id, &mut text);
     Frame::stream_only(websocket::frame_text(&text).0)
+}
+
+pub(super) fn member_added(channel: &str, user_id: &str, info: Option<&RawValue>) -> Frame {
+    text(|out| encode::member_added(channel, user_id, info, out))
+}
+
+pub(super) fn member_removed(channel: &str, user_id: &str) -> Frame {
+    text(|out| encode::member_removed(channel, user_id, out))
 }
 
 pub(super) fn error(code: Option<u16>, message: &str) -> Frame {

@@ -18,6 +18,7 @@ use super::frames;
 use super::happening::Happening;
 use super::presence::Came;
 use super::registry::{AppState, Channel, TooManyChannels};
+use crate::cluster::people::Membership;
 use crate::dialects::PUSHER;
 
 /// Gates at once; channels share them by chance.
@@ -97,6 +98,11 @@ impl Channels {
             None => usize::MAX,
         };
         let waiting = Waiting { socket, member, members_max, reply };
+        let _heard = match socket {
+            Some(_) => self.listen(&app.topic(name.as_str())).await,
+            None => None,
+        };
+        self.recall(&app.id, name).await;
         let topic = app.with_new_channel(name, |channel| {
             channel.waiting.push(waiting);
             channel.topic.clone()
@@ -151,6 +157,8 @@ impl Channels {
         socket: SessionId,
     ) -> Result<Subscription, NotIn> {
         let topic = app.topic(name.as_str());
+        let _heard = self.listen(&topic).await;
+        self.recall(&app.id, name).await;
         let passed = self.gates().pass(topic.as_str()).await;
         let topic = enter(app, name)?;
         self.succeed(app, name, socket).await;
@@ -170,6 +178,8 @@ impl Channels {
         name: &ChannelName,
         socket: SessionId,
     ) -> Result<Subscription, NotIn> {
+        let topic = app.topic(name.as_str());
+        let _heard = self.listen(&topic).await;
         let topic = enter(app, name)?;
         self.succeed(app, name, socket).await;
         self.hub().subscribe(socket, PUSHER, topic.clone()).await;
@@ -249,11 +259,20 @@ fn admit(app: &AppState, name: &Arc<str>, channel: &mut Channel) -> Option<Batch
             presence.came_home(&user_id);
         }
         app.occupy(name, channel);
-        if let Came::First(user_id) = came {
+        if matches!(came, Came::First(_) | Came::Local(_)) {
             let info = member.user_info.as_deref();
-            let frame = frames::text(|out| encode::member_added(name, &user_id, info, out));
-            app.tell(Happening::MemberAdded { channel: Arc::clone(name), user_id });
-            added.push(frame);
+            if matches!(came, Came::First(_)) {
+                added.push(frames::member_added(name, &user_id, info));
+            }
+            if app.member_came(Membership {
+                app: app.id.clone(),
+                channel: Arc::clone(name),
+                user_id: Arc::clone(&user_id),
+                info: info.map(|info| info.to_owned().into()),
+            }) {
+                let user_id = Arc::clone(&user_id);
+                app.tell(Happening::MemberAdded { channel: Arc::clone(name), user_id });
+            }
         }
         sockets.extend(socket);
         replies.push((reply, user_id));

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::channels::{Channels, Subscription};
 use super::frames;
 use super::happening::Happening;
+use super::presence::Gone;
 use super::registry::{AppState, Channel};
 
 /// How long a member or user whose last socket is gone may come back unnoticed, as a page does that is
@@ -49,15 +50,14 @@ impl Channels {
             Some(user_id) => {
                 let passed = self.gates().pass(topic.as_str()).await;
                 let left = app.with_channel(name.as_str(), |channel| {
-                    let presence = channel.presence.as_mut();
-                    let left = presence.is_some_and(|presence| presence.left(user_id));
-                    if left {
-                        tell_removed(app, &shared, user_id);
+                    let left = channel.presence.as_mut().and_then(|here| here.left(user_id));
+                    if left.is_some() {
+                        gone_here(app, &shared, user_id);
                     }
                     app.vacate(&shared, channel);
                     (left, channel.sockets)
                 });
-                if let Some((true, audience)) = left {
+                if let Some((Some(Gone::Everywhere), audience)) = left {
                     self.announce_removed(app, name, (user_id, audience)).await;
                 }
                 drop(passed);
@@ -128,13 +128,11 @@ impl Channels {
         let topic = app.topic(name.as_str());
         let passed = self.gates().pass(topic.as_str()).await;
         let faded = app.with_channel(name.as_str(), |channel| {
-            let faded = channel.presence.as_mut()?.faded(user_id, ticket);
-            faded.then(|| {
-                tell_removed(app, &name.shared(), user_id);
-                channel.sockets
-            })
+            let faded = channel.presence.as_mut()?.faded(user_id, ticket)?;
+            gone_here(app, &name.shared(), user_id);
+            Some((faded, channel.sockets))
         });
-        if let Some(Some(audience)) = faded {
+        if let Some(Some((Gone::Everywhere, audience))) = faded {
             self.announce_removed(app, name, (user_id, audience)).await;
         }
         drop(passed);
@@ -147,7 +145,7 @@ impl Channels {
         (user_id, audience): (&str, u64),
     ) {
         if audience > 0 {
-            let frame = frames::text(|out| encode::member_removed(name.as_str(), user_id, out));
+            let frame = frames::member_removed(name.as_str(), user_id);
             app.counters.sent(audience, frame.len());
             let topic = app.topic(name.as_str());
             self.fan_out(&topic, frame, Class::Durable, None).await;
@@ -174,24 +172,42 @@ impl Channels {
         }
     }
 
+    /// Tells those in a channel, on all nodes, how many they are.
     async fn tell_count(&self, app: &AppState, name: &ChannelName) {
-        let told = app.with_channel(name.as_str(), |channel| {
+        let here = app.with_channel(name.as_str(), |channel| {
             channel.count_is_due = false;
             channel.counted = Some(Instant::now());
-            (channel.sockets, channel.topic.clone())
+            channel.sockets
         });
-        let count = told.as_ref().map_or(0, |(count, _)| *count);
+        let here = here.unwrap_or(0);
+        let count = match self.others() {
+            Some(_) => {
+                let all = self.channel_everywhere(&app.id, name.as_str()).await;
+                all.map_or(0, |all| all.subscriptions)
+            }
+            None => here,
+        };
         app.tell(Happening::SubscriptionCount { channel: name.shared(), count });
-        let Some((count @ 1.., topic)) = told else { return };
+        if count == 0 {
+            return;
+        }
         let frame = frames::text(|out| encode::subscription_count(name.as_str(), count, out));
-        app.counters.sent(count, frame.len());
-        // A newer number takes the place of one that still waits.
-        let class = Class::Ephemeral { key: self.fingerprint(&topic) };
-        self.fan_out(&topic, frame, class, None).await;
+        self.spread((&app.id, name), &frame, (None, true), None);
+        if here > 0 {
+            app.counters.sent(here, frame.len());
+            // A newer number takes the place of one that still waits.
+            let topic = app.topic(name.as_str());
+            let class = Class::Ephemeral { key: self.fingerprint(&topic) };
+            self.fan_out(&topic, frame, class, None).await;
+        }
     }
 }
 
-fn tell_removed(app: &AppState, channel: &Arc<str>, user_id: &Arc<str>) {
-    let (channel, user_id) = (Arc::clone(channel), Arc::clone(user_id));
-    app.tell(Happening::MemberRemoved { channel, user_id });
+/// A member is in a channel here no more: back ends are told, if no other node has it. Under the channel's
+/// lock.
+fn gone_here(app: &AppState, channel: &Arc<str>, user_id: &Arc<str>) {
+    if app.member_went(channel, user_id) {
+        let (channel, user_id) = (Arc::clone(channel), Arc::clone(user_id));
+        app.tell(Happening::MemberRemoved { channel, user_id });
+    }
 }

@@ -37,7 +37,7 @@ impl Channels {
         }
     }
 
-    pub(super) async fn person_fades(&self, app: &AppState, user_id: &str, ticket: u64) {
+    pub(super) async fn person_fades(&self, app: &AppState, user_id: &Arc<str>, ticket: u64) {
         let topic = app.watch_topic(user_id);
         let passed = self.gates().pass(topic.as_str()).await;
         if app.person_faded(user_id, ticket) {
@@ -46,7 +46,7 @@ impl Channels {
         drop(passed);
     }
 
-    async fn announce_person(&self, topic: &Topic, user_id: &str, is_online: bool) {
+    pub(super) async fn announce_person(&self, topic: &Topic, user_id: &str, is_online: bool) {
         let id = [user_id];
         let (online, offline): (&[&str], &[&str]) = if is_online { (&id, &[]) } else { (&[], &id) };
         let frame = frames::text(|out| encode::watchlist(online, offline, out));

@@ -1,4 +1,4 @@
-//! Who is in a presence channel: users, each counted once whatever the number of sockets.
+//! Who is in a presence channel: users, each counted once whatever the number of sockets and nodes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,6 +9,10 @@ use mynah_protocol::pusher::presence::{Member, roster};
 use serde_json::value::RawValue;
 
 use super::frames;
+use crate::cluster::people::Membership;
+
+/// What a member brings along.
+type Info = Option<Box<RawValue>>;
 
 /// The members of one channel.
 #[derive(Default)]
@@ -17,18 +21,29 @@ pub(super) struct Presence {
     /// Who is here by another door.
     at_home: HashSet<Arc<str>>,
     arrivals: u64,
+    /// How many members are on this node.
+    local: usize,
     /// What a newcomer is told; made again when somebody came or left.
     succeeded: Option<Frame>,
 }
 
 /// One member.
 struct Here {
-    info: Option<Box<RawValue>>,
+    info: Info,
     sockets: u32,
     /// Counts the members as they come.
     arrival: u64,
     /// Set while no socket is left and the member may still come back.
     fading: Option<u64>,
+    /// Whether other nodes have the member.
+    is_elsewhere: bool,
+}
+
+impl Here {
+    /// Whether this node has the member.
+    fn is_local(&self) -> bool {
+        self.sockets > 0 || self.fading.is_some()
+    }
 }
 
 /// What a socket's coming changed.
@@ -36,6 +51,8 @@ struct Here {
 pub(super) enum Came {
     /// The member is new.
     First(Arc<str>),
+    /// The member is new on this node.
+    Local(Arc<str>),
     /// The member was there, or had just gone.
     Again(Arc<str>),
 }
@@ -43,18 +60,62 @@ pub(super) enum Came {
 impl Came {
     pub(super) fn user_id(&self) -> &Arc<str> {
         match self {
-            Self::First(id) | Self::Again(id) => id,
+            Self::First(id) | Self::Local(id) | Self::Again(id) => id,
         }
     }
 }
 
+/// From where a member has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// From everywhere.
+    Everywhere,
+    /// From this node; another has the member.
+    Here,
+}
+
 impl Presence {
+    /// Nobody here; these elsewhere.
+    pub(super) fn with(others: Vec<Membership>) -> Self {
+        let mut presence = Self::default();
+        for member in &others {
+            presence.elsewhere(member, true);
+        }
+        presence
+    }
+
     pub(super) fn len(&self) -> usize {
         self.members.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.members.is_empty()
+    /// Whether no member is on this node.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.local == 0
+    }
+
+    /// How many are here by another door.
+    pub(super) fn at_home_count(&self) -> u64 {
+        self.at_home.len() as u64
+    }
+
+    /// Other nodes have a member, or none of them has; `true` if the list has changed by it.
+    pub(super) fn elsewhere(&mut self, member: &Membership, is_there: bool) -> bool {
+        if let Some(here) = self.members.get_mut(&member.user_id) {
+            here.is_elsewhere = is_there;
+            return !here.is_local() && !is_there && self.remove(&member.user_id);
+        }
+        if is_there {
+            let info = member.info.as_deref().map(RawValue::to_owned);
+            self.insert(Arc::clone(&member.user_id), (info, 0, true));
+        }
+        is_there
+    }
+
+    fn insert(&mut self, id: Arc<str>, (info, sockets, is_elsewhere): (Info, u32, bool)) {
+        let here = Here { info, sockets, arrival: self.arrivals, fading: None, is_elsewhere };
+        self.arrivals += 1;
+        self.members.insert(id, here);
+        self.succeeded = None;
     }
 
     /// A socket of a member came. `None`: the member is new and there are `members_max`.
@@ -62,6 +123,7 @@ impl Presence {
         if let Some((id, _)) = self.members.get_key_value(member.user_id.as_str()) {
             let id = Arc::clone(id);
             let here = self.members.get_mut(&id)?;
+            let was_local = here.is_local();
             here.sockets = here.sockets.saturating_add(1);
             if here.fading.take().is_some()
                 && !is_same(here.info.as_deref(), member.user_info.as_deref())
@@ -69,47 +131,57 @@ impl Presence {
                 here.info.clone_from(&member.user_info);
                 self.succeeded = None;
             }
+            if !was_local {
+                self.local += 1;
+                return Some(Came::Local(id));
+            }
             return Some(Came::Again(id));
         }
         if self.members.len() >= members_max {
             return None;
         }
         let id: Arc<str> = member.user_id.as_str().into();
-        let here = Here {
-            info: member.user_info.clone(),
-            sockets: 1,
-            arrival: self.arrivals,
-            fading: None,
-        };
-        self.arrivals += 1;
-        self.members.insert(Arc::clone(&id), here);
-        self.succeeded = None;
+        self.insert(Arc::clone(&id), (member.user_info.clone(), 1, false));
+        self.local += 1;
         Some(Came::First(id))
     }
 
-    /// A socket of a member left of its own will; `true` if the member left with it.
-    pub(super) fn left(&mut self, user_id: &str) -> bool {
-        let Some(here) = self.members.get_mut(user_id) else { return false };
+    /// A socket of a member left of its own will; from where the member left with it, if so.
+    pub(super) fn left(&mut self, user_id: &str) -> Option<Gone> {
+        let here = self.members.get_mut(user_id).filter(|here| here.is_local())?;
         here.sockets = here.sockets.saturating_sub(1);
-        here.sockets == 0 && here.fading.is_none() && self.remove(user_id)
+        let leaves = here.sockets == 0 && here.fading.is_none();
+        leaves.then(|| self.remove_local(user_id))
     }
 
     /// A socket of a member is gone; `true` if it was the last: then [`Self::faded`] ends the
     /// membership if nobody comes before.
     pub(super) fn lost(&mut self, user_id: &str, ticket: u64) -> bool {
         let Some(here) = self.members.get_mut(user_id) else { return false };
+        let fades = here.sockets == 1 && here.fading.is_none();
         here.sockets = here.sockets.saturating_sub(1);
-        let fades = here.sockets == 0 && here.fading.is_none();
         if fades {
             here.fading = Some(ticket);
         }
         fades
     }
 
-    /// The time to come back is over; `true` if the member left.
-    pub(super) fn faded(&mut self, user_id: &str, ticket: u64) -> bool {
-        let fades = self.members.get(user_id).is_some_and(|here| here.fading == Some(ticket));
-        fades && self.remove(user_id)
+    /// The time to come back is over; from where the member left, if so.
+    pub(super) fn faded(&mut self, user_id: &str, ticket: u64) -> Option<Gone> {
+        let here = self.members.get_mut(user_id).filter(|here| here.fading == Some(ticket))?;
+        here.fading = None;
+        Some(self.remove_local(user_id))
+    }
+
+    /// A member whose last socket here is gone leaves.
+    fn remove_local(&mut self, user_id: &str) -> Gone {
+        self.local = self.local.saturating_sub(1);
+        let is_elsewhere = self.members.get(user_id).is_some_and(|here| here.is_elsewhere);
+        if is_elsewhere {
+            return Gone::Here;
+        }
+        self.remove(user_id);
+        Gone::Everywhere
     }
 
     /// A member came by another door.
@@ -188,9 +260,9 @@ mod tests {
         assert_eq!(presence.came(&member("a", None), 10), Some(Came::Again("a".into())));
         presence.came(&member("b", None), 10);
         assert_eq!(ids(&presence), ["a", "b"]);
-        assert!(!presence.left("a"), "one socket is left");
-        assert!(presence.left("a"));
-        assert!(!presence.left("a"), "nobody leaves twice");
+        assert_eq!(presence.left("a"), None, "one socket is left");
+        assert_eq!(presence.left("a"), Some(Gone::Everywhere));
+        assert_eq!(presence.left("a"), None, "nobody leaves twice");
         assert_eq!(ids(&presence), ["b"]);
     }
 
@@ -201,12 +273,39 @@ mod tests {
         assert!(presence.lost("a", 7));
         assert!(!presence.lost("a", 8), "fades once");
         assert_eq!(presence.came(&member("a", Some("2")), 10), Some(Came::Again("a".into())));
-        assert!(!presence.faded("a", 7));
+        assert_eq!(presence.faded("a", 7), None);
         assert_eq!(presence.all()[0].user_info.as_ref().unwrap().get(), "2");
         assert!(presence.lost("a", 9));
-        assert!(!presence.faded("a", 7), "an earlier absence");
-        assert!(presence.faded("a", 9));
-        assert!(presence.is_empty());
+        assert_eq!(presence.faded("a", 7), None, "an earlier absence");
+        assert_eq!(presence.faded("a", 9), Some(Gone::Everywhere));
+        assert!(presence.is_deserted());
+        assert_eq!(presence.len(), 0);
+    }
+
+    fn elsewhere(id: &str) -> Membership {
+        let (app, channel) = (mynah_domain::AppId::trusted("app"), "presence-x".into());
+        Membership { app, channel, user_id: id.into(), info: None }
+    }
+
+    #[test]
+    fn a_member_is_there_as_long_as_any_node_has_it() {
+        let mut presence = Presence::with(vec![elsewhere("a")]);
+        assert!(presence.is_deserted());
+        assert_eq!(presence.came(&member("a", None), 1), Some(Came::Local("a".into())));
+        assert!(!presence.elsewhere(&elsewhere("a"), false), "still here");
+        assert!(!presence.elsewhere(&elsewhere("a"), true));
+        assert!(presence.elsewhere(&elsewhere("b"), true));
+        assert_eq!(presence.left("a"), Some(Gone::Here));
+        assert_eq!(presence.left("a"), None);
+        assert!(presence.is_deserted());
+        assert_eq!(ids(&presence), ["a", "b"]);
+        assert!(presence.elsewhere(&elsewhere("a"), false));
+        assert!(!presence.elsewhere(&elsewhere("a"), false));
+        presence.came(&member("b", None), 1);
+        assert!(presence.lost("b", 1));
+        assert!(!presence.elsewhere(&elsewhere("b"), false), "may come back");
+        assert_eq!(presence.faded("b", 1), Some(Gone::Everywhere));
+        assert_eq!(presence.len(), 0);
     }
 
     #[test]

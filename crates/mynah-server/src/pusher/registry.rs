@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use mynah_domain::AppId;
 use mynah_domain::app::App;
@@ -13,11 +13,13 @@ use mynah_protocol::pusher::{ChannelKind, ChannelName};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
+use super::company::{Company, signed_in};
 use super::happening::{Happening, Observer};
 use super::joining::Waiting;
 use super::presence::Presence;
 use super::traffic::Counters;
 use crate::apps::Limits;
+use crate::cluster::people::{Membership, Who};
 
 /// Into how many parts an app's channels are divided, each with a lock of its own.
 const STRIPES: usize = 16;
@@ -56,6 +58,8 @@ impl Observers {
 #[derive(Default)]
 pub(super) struct Throughout {
     pub(super) observers: Observers,
+    /// The other nodes, if there may be any.
+    pub(super) company: OnceLock<Company>,
     channels: AtomicUsize,
 }
 
@@ -95,13 +99,15 @@ pub(super) struct Channel {
     pub(super) counted: Option<Instant>,
     /// Whether they are going to be told.
     pub(super) count_is_due: bool,
+    /// Whether other nodes were told that it is occupied.
+    is_told: bool,
 }
 
 impl Channel {
     fn is_done(&self) -> bool {
         self.sockets == 0
             && self.waiting.is_empty()
-            && self.presence.as_ref().is_none_or(|presence| presence.is_empty())
+            && self.presence.as_ref().is_none_or(|presence| presence.is_deserted())
     }
 }
 
@@ -199,32 +205,62 @@ impl AppState {
         }
         self.channels.fetch_add(1, Ordering::Relaxed);
         self.shared.channels.fetch_add(1, Ordering::Relaxed);
-        let presence = name.kind() == ChannelKind::Presence;
+        let presence = (name.kind() == ChannelKind::Presence).then(|| {
+            let company = self.shared.company.get();
+            let others = company.map(|all| all.crowd().members_elsewhere(&self.id, name.as_str()));
+            Box::new(Presence::with(others.unwrap_or_default()))
+        });
         let channel = stripe.channels.entry(name.shared()).or_insert_with(|| Channel {
             topic: self.topic(name.as_str()),
             sockets: 0,
-            presence: presence.then(Box::default),
+            presence,
             waiting: Vec::new(),
             counted: None,
             count_is_due: false,
+            is_told: false,
         });
         Ok(look(channel))
     }
 
-    /// Counts one more subscription, and tells if it is the first. Under the channel's lock.
+    /// Counts one more subscription, and tells if it is the first of all nodes. Under the channel's lock.
     pub(super) fn occupy(&self, name: &Arc<str>, channel: &mut Channel) {
         channel.sockets += 1;
-        if channel.sockets == 1 {
+        if channel.sockets != 1 {
+            return;
+        }
+        // Of apps that want to be told nothing, nodes tell each other nothing either.
+        channel.is_told = !self.current.read().app.webhooks.is_empty();
+        let company = self.shared.company.get().filter(|_| channel.is_told);
+        let place = || Who::Channel(self.id.clone(), Arc::clone(name));
+        if company.is_none_or(|company| company.crowd().came(place())) {
             self.tell(Happening::ChannelOccupied { channel: Arc::clone(name) });
         }
     }
 
-    /// Counts one subscription less, and tells if it was the last. Under the channel's lock.
+    /// Counts one subscription less, and tells if it was the last of all nodes. Under the channel's lock.
     pub(super) fn vacate(&self, name: &Arc<str>, channel: &mut Channel) {
         if channel.sockets == 1 {
-            self.tell(Happening::ChannelVacated { channel: Arc::clone(name) });
+            let company = self.shared.company.get().filter(|_| channel.is_told);
+            let place = || Who::Channel(self.id.clone(), Arc::clone(name));
+            if company.is_none_or(|company| company.crowd().went(&place(), None)) {
+                self.tell(Happening::ChannelVacated { channel: Arc::clone(name) });
+            }
         }
         channel.sockets = channel.sockets.saturating_sub(1);
+    }
+
+    /// A member is in a presence channel on this node, and was not; `true` if it was on none. Under the
+    /// channel's lock.
+    pub(super) fn member_came(&self, member: Membership) -> bool {
+        let company = self.shared.company.get();
+        company.is_none_or(|company| company.crowd().came(Who::Member(member)))
+    }
+
+    /// A member is on this node no more; `true` if it is on none. Under the channel's lock.
+    pub(super) fn member_went(&self, channel: &Arc<str>, user_id: &Arc<str>) -> bool {
+        let Some(company) = self.shared.company.get() else { return true };
+        let (app, channel, user_id) = (self.id.clone(), Arc::clone(channel), Arc::clone(user_id));
+        company.crowd().went(&Who::Member(Membership { app, channel, user_id, info: None }), None)
     }
 
     /// Whether a channel has subscriptions.
@@ -247,17 +283,18 @@ impl AppState {
         }
     }
 
-    /// A user's socket has signed in; `true` if the user was not there.
+    /// A user's socket has signed in; `true` if the user was there on no node.
     pub(super) fn person_came(&self, user_id: &Arc<str>) -> bool {
         let mut stripe = self.stripe(user_id).lock();
         let is_new = !stripe.people.contains_key(user_id);
         let person = stripe.people.entry(Arc::clone(user_id)).or_default();
         person.sockets = person.sockets.saturating_add(1);
         person.fading = None;
-        is_new
+        let company = self.shared.company.get();
+        is_new && company.is_none_or(|company| company.crowd().came(signed_in(&self.id, user_id)))
     }
 
-    /// A signed-in socket is gone; `true` if it was the user's last.
+    /// A signed-in socket is gone; `true` if it was the user's last here.
     pub(super) fn person_went(&self, user_id: &str, ticket: u64) -> bool {
         let mut stripe = self.stripe(user_id).lock();
         let Some(person) = stripe.people.get_mut(user_id) else { return false };
@@ -269,16 +306,24 @@ impl AppState {
         fades
     }
 
-    /// The time to come back is over; `true` if the user is gone.
-    pub(super) fn person_faded(&self, user_id: &str, ticket: u64) -> bool {
+    /// The time to come back is over; `true` if the user is gone from all nodes.
+    pub(super) fn person_faded(&self, user_id: &Arc<str>, ticket: u64) -> bool {
         let mut stripe = self.stripe(user_id).lock();
         let fades = stripe.people.get(user_id).is_some_and(|person| person.fading == Some(ticket));
-        fades && stripe.people.remove(user_id).is_some()
+        if !fades || stripe.people.remove(user_id).is_none() {
+            return false;
+        }
+        let company = self.shared.company.get();
+        company.is_none_or(|company| company.crowd().went(&signed_in(&self.id, user_id), None))
     }
 
-    /// Whether a user is there, or may still come back.
+    /// Whether a user is there on any node, or may still come back.
     pub(super) fn is_online(&self, user_id: &str) -> bool {
-        self.stripe(user_id).lock().people.contains_key(user_id)
+        if self.stripe(user_id).lock().people.contains_key(user_id) {
+            return true;
+        }
+        let company = self.shared.company.get();
+        company.is_some_and(|all| all.crowd().is_elsewhere(&signed_in(&self.id, &user_id.into())))
     }
 
     /// How many channels are remembered.

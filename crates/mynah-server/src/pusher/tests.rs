@@ -22,6 +22,7 @@ use super::{
     ChannelEvent, Channels, Door, DoorOptions, DoorParts, Happening, Observer, pusher_rules,
 };
 use crate::apps::Apps;
+use crate::cluster::interests::Interests;
 use crate::config::PusherConfig;
 use crate::deadlines::Deadlines;
 use crate::engine_io::{Admission, NotNow, engine_rules};
@@ -29,6 +30,7 @@ use crate::listener;
 
 mod channels;
 mod client_events;
+mod cluster;
 mod connections;
 mod frames;
 mod house;
@@ -81,13 +83,26 @@ impl House {
     }
 
     async fn with(apps: Vec<App>, change: impl FnOnce(&mut PusherConfig)) -> Self {
+        Self::heard_by(apps, change, None).await
+    }
+
+    /// The same on a hub whose topics others want to know.
+    async fn heard_by(
+        apps: Vec<App>,
+        change: impl FnOnce(&mut PusherConfig),
+        interests: Option<Interests>,
+    ) -> Self {
         let mut config = PusherConfig::default();
         change(&mut config);
         let second = Duration::from_secs(25);
         let mut dialects: Vec<DialectRules> = engine_rules(second, second);
         dialects.push(pusher_rules(config.activity_timeout_s));
         let limits = Limits { linger: Duration::from_millis(200), ..Limits::default() };
-        let hub = Hub::new(HubConfig { shards: 2, dialects, limits, ..HubConfig::default() });
+        let hub = HubConfig { shards: 2, dialects, limits, ..HubConfig::default() };
+        let hub = match interests {
+            Some(interests) => Hub::watched(hub, Arc::new(interests)),
+            None => Hub::new(hub),
+        };
         let channels = Channels::new(hub, &config);
         let notes = Arc::new(Notes::default());
         channels.observe(Arc::clone(&notes) as _);

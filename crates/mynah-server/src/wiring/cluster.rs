@@ -21,9 +21,11 @@ use crate::cluster::forward::Forwarder;
 use crate::cluster::interests::Interests;
 use crate::cluster::membership::{self, Membership, Usurped};
 use crate::cluster::node::{Inputs, Node, Parts};
+use crate::cluster::people::Crowd;
 use crate::cluster::voice::Voice;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::pusher::{Channels, Company};
 use crate::state::House;
 use crate::stores::Stores;
 
@@ -107,13 +109,13 @@ pub(super) async fn begin(
     newcomer: Option<Newcomer>,
     parts: (&Stores, &House),
     sources: (&Arc<dyn Clock>, &Arc<dyn IdSource>),
-    (dispatcher, commits): (Dispatcher, mpsc::Receiver<Commit>),
+    (dispatcher, channels, commits): (Dispatcher, &Channels, mpsc::Receiver<Commit>),
 ) -> anyhow::Result<Option<Clustered>> {
     let Some(newcomer) = newcomer else {
         tokio::spawn(dispatcher.run(commits));
         return Ok(None);
     };
-    newcomer.begin(config, parts, sources, (dispatcher, commits)).await.map(Some)
+    newcomer.begin(config, parts, sources, (dispatcher, channels, commits)).await.map(Some)
 }
 
 impl Newcomer {
@@ -136,7 +138,7 @@ impl Newcomer {
         config: &Config,
         (stores, house): (&Stores, &House),
         (clock, ids): (&Arc<dyn Clock>, &Arc<dyn IdSource>),
-        (dispatcher, commits): (Dispatcher, mpsc::Receiver<Commit>),
+        (dispatcher, channels, commits): (Dispatcher, &Channels, mpsc::Receiver<Commit>),
     ) -> anyhow::Result<Clustered> {
         let Self { interests, voice, directory, broker } = self;
         let settings = &config.cluster;
@@ -179,9 +181,19 @@ impl Newcomer {
         };
         let (node, words, stats) = Node::new(parts, house.chat.head_pos().await?);
         gauges::watch_cluster(&house.metrics, &voice, &stats);
-        house.live.connect(voice.clone());
+        let crowd = Crowd::new(voice.clone());
+        house.live.connect(voice.clone(), crowd.clone());
+        let apps = house.apps.clone();
+        let company = Company::new(voice.clone(), crowd.clone(), interests.clone(), apps);
+        channels.connect(company);
         tokio::spawn(node.run(Inputs { commits, broker }));
-        let ears = Ears { live: house.live.clone(), sockets: house.sockets.clone() };
+        let ears = Ears {
+            live: house.live.clone(),
+            sockets: house.sockets.clone(),
+            crowd,
+            channels: channels.clone(),
+            stats,
+        };
         tokio::spawn(ears.listen(words));
         let accounts = (Arc::clone(&stores.accounts), Arc::clone(clock));
         tokio::spawn(watch_sign_ins((interests, voice.clone()), accounts, house.sockets.clone()));

@@ -171,6 +171,11 @@ pub(super) fn watch_channels(metrics: &Metrics, channels: Channels) {
             counter("pusher_bytes_received", "Their bytes", sum(|t| t.bytes_in)),
             counter("pusher_messages_sent", "Pusher messages sent", sum(|t| t.messages_out)),
             counter("pusher_bytes_sent", "Their bytes", sum(|t| t.bytes_out)),
+            counter(
+                "pusher_partial_answers",
+                "Questions about channels that not all nodes answered in time",
+                channels.partial_answers(),
+            ),
         ]
     });
 }

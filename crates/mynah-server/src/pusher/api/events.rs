@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use futures_util::future::join_all;
 use mynah_domain::AppId;
 use mynah_domain::app::App;
 use mynah_protocol::pusher::ChannelName;
@@ -70,7 +71,7 @@ impl PusherApi {
         let told = if asked.info.is_empty() {
             Told::Nothing {}
         } else {
-            Told::Event { channels: self.told(&caller.app.id, &asked) }
+            Told::Event { channels: self.told(&caller.app.id, &asked).await }
         };
         Ok(Answer { replayed, ..Answer::new(&Published { ok: true, told }, left) })
     }
@@ -84,8 +85,8 @@ impl PusherApi {
         let told = if asked.iter().all(|asked| asked.info.is_empty()) {
             Told::Nothing {}
         } else {
-            let item = |asked| self.told_in_batch(&caller.app.id, asked);
-            Told::Batch { batch: asked.iter().map(item).collect() }
+            let told = asked.iter().map(|asked| self.told_in_batch(&caller.app.id, asked));
+            Told::Batch { batch: join_all(told).await }
         };
         Ok(Answer { replayed, ..Answer::new(&Published { ok: true, told }, left) })
     }
@@ -113,22 +114,26 @@ impl PusherApi {
         })
     }
 
-    fn told<'a>(&self, app: &AppId, asked: &'a Asked) -> BTreeMap<&'a str, Attributes> {
-        let told = |channel: &'a ChannelName| (channel.as_str(), self.known(app, channel, asked));
-        asked.channels.iter().map(told).collect()
+    async fn told<'a>(&self, app: &AppId, asked: &'a Asked) -> BTreeMap<&'a str, Attributes> {
+        // At once: other nodes may be asked about each.
+        let told = asked
+            .channels
+            .iter()
+            .map(async |channel| (channel.as_str(), self.known(app, channel, asked).await));
+        join_all(told).await.into_iter().collect()
     }
 
-    fn told_in_batch<'a>(&self, app: &AppId, asked: &'a Asked) -> BatchItem<'a> {
+    async fn told_in_batch<'a>(&self, app: &AppId, asked: &'a Asked) -> BatchItem<'a> {
         match asked.channels.as_slice() {
             [] => BatchItem::One(Attributes::default()),
-            [channel] => BatchItem::One(self.known(app, channel, asked)),
-            _ => BatchItem::More { channels: self.told(app, asked) },
+            [channel] => BatchItem::One(self.known(app, channel, asked).await),
+            _ => BatchItem::More { channels: self.told(app, asked).await },
         }
     }
 
-    fn known(&self, app: &AppId, channel: &ChannelName, asked: &Asked) -> Attributes {
-        let known = self.channels.channel(app, channel.as_str()).unwrap_or_default();
-        Attributes::asked(channel, asked.info, &known)
+    async fn known(&self, app: &AppId, channel: &ChannelName, asked: &Asked) -> Attributes {
+        let known = self.channels.channel_everywhere(app, channel.as_str()).await;
+        Attributes::asked(channel, asked.info, &known.unwrap_or_default())
     }
 }
 

@@ -82,7 +82,11 @@ struct User<'a> {
 impl PusherApi {
     /// `GET /apps/ID/channels?filter_by_prefix=presence-&info=user_count`. With `info` a channel has what was
     /// asked for, as Pusher's; without, what Soketi tells of each.
-    pub(super) fn occupied(&self, caller: &Caller, left: Option<Left>) -> Result<Answer, Refusal> {
+    pub(super) async fn occupied(
+        &self,
+        caller: &Caller,
+        left: Option<Left>,
+    ) -> Result<Answer, Refusal> {
         let query = caller.query();
         let prefix = query.get("filter_by_prefix").unwrap_or_default();
         let info = query.get("info").map(Info::parse);
@@ -90,7 +94,7 @@ impl PusherApi {
             let text = "user_count may only be requested with a filter_by_prefix of presence-.";
             return Err(Refusal::bad(text));
         }
-        let found = self.channels.occupied(&caller.app.id, prefix).into_iter();
+        let found = self.channels.occupied_everywhere(&caller.app.id, prefix).await.into_iter();
         let channels = found.map(|(name, known)| {
             let is_presence = name.starts_with(PRESENCE);
             let attributes = match info {
@@ -107,7 +111,11 @@ impl PusherApi {
     }
 
     /// `GET /apps/ID/channels/NAME?info=user_count,subscription_count,cache`; without `info` what Soketi tells.
-    pub(super) fn channel(&self, caller: &Caller, left: Option<Left>) -> Result<Answer, Refusal> {
+    pub(super) async fn channel(
+        &self,
+        caller: &Caller,
+        left: Option<Left>,
+    ) -> Result<Answer, Refusal> {
         let channel = named(caller)?;
         let query = caller.query();
         let is_presence = channel.kind() == ChannelKind::Presence;
@@ -119,7 +127,8 @@ impl PusherApi {
         if info.cache && !channel.is_cache() {
             return Err(Refusal::bad("cache may only be requested of cache channels."));
         }
-        let known = self.channels.channel(&caller.app.id, channel.as_str()).unwrap_or_default();
+        let known = self.channels.channel_everywhere(&caller.app.id, channel.as_str()).await;
+        let known = known.unwrap_or_default();
         let mut attributes = Attributes::of(info, is_presence, &known);
         attributes.occupied = Some(known.subscriptions > 0);
         attributes.cache = info.cache.then(|| Cache(known.cache.map(Cached::from)));
