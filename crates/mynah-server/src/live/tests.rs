@@ -23,6 +23,8 @@ use crate::topics;
 use crate::vocabulary::Vocabularies;
 use crate::wire::Wire;
 
+mod cluster;
+
 struct Nobody;
 
 impl SessionEvents for Nobody {
@@ -47,8 +49,10 @@ fn everywhere() -> Topic {
 
 impl House {
     fn new() -> Self {
-        let world = World::new();
-        let hub = Hub::new(HubConfig::default());
+        Self::on(World::new(), Hub::new(HubConfig::default()))
+    }
+
+    fn on(world: Arc<World>, hub: Hub) -> Self {
         let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
         let native = dialects.vocabularies().default_index();
         let [wire, ..] = Wire::ALL;
