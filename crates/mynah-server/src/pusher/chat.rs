@@ -5,6 +5,7 @@
 //! app's, make a channel a plain one: a back end that uses these names for its own rooms finds them as
 //! they were.
 
+mod company;
 mod hearing;
 mod presence;
 mod replay;
@@ -248,11 +249,13 @@ impl ChatChannels {
         };
         let threads = &self.0.parts.threads;
         let (lease, is_first) = threads.enter(app, bind(app, channel, (key, kind, room)));
+        threads.heard(lease.link()).await;
         // The two may have begun to talk between the question and the link.
         if let Some((one, other)) = talks
             && let Some(room) = self.room_of(&app.tenant, &one, &other).await?
         {
             threads.bind(&app.tenant, (one, other), &room);
+            threads.heard(lease.link()).await;
         }
         let is_held = is_in_it && self.0.replays.is_some();
         Ok(Claim { person, lease: Some(lease), is_first, is_held })

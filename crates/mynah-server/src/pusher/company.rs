@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mynah_domain::AppId;
+use mynah_domain::ports::FeedStore;
 use mynah_hub::{Frame, Topic};
 use mynah_protocol::pusher::presence::Member;
 use mynah_protocol::pusher::{ChannelName, SocketId};
@@ -40,6 +41,7 @@ struct Inner {
     crowd: Crowd,
     interests: Interests,
     apps: Apps,
+    feed: Arc<dyn FeedStore>,
     /// Where answers come.
     replies: Topic,
     questions: Mutex<HashMap<u64, mpsc::Sender<Answer>>>,
@@ -65,8 +67,12 @@ impl Drop for Listening {
 
 impl Company {
     /// Of a node that speaks and knows who is where. Apps are looked up where a node tells their back ends
-    /// that never had a socket of theirs.
-    pub fn new(voice: Voice, crowd: Crowd, interests: Interests, apps: Apps) -> Self {
+    /// that never had a socket of theirs, streams are read where a room came to be elsewhere.
+    pub fn new(
+        (voice, crowd, interests): (Voice, Crowd, Interests),
+        apps: Apps,
+        feed: Arc<dyn FeedStore>,
+    ) -> Self {
         // Without randomness answers to others are heard too, and belong to no question.
         let name = [getrandom::u64(), getrandom::u64()].map(Result::unwrap_or_default);
         let replies = Topic::new(format!("a:{:016x}{:016x}", name[0], name[1]));
@@ -76,6 +82,7 @@ impl Company {
             crowd,
             interests,
             apps,
+            feed,
             replies,
             questions: Mutex::default(),
             asked: AtomicU64::new(0),
@@ -86,6 +93,14 @@ impl Company {
     /// Whether there are other nodes.
     pub(super) fn is_there(&self) -> bool {
         self.0.crowd.company() > 0
+    }
+
+    pub(super) fn interests(&self) -> &Interests {
+        &self.0.interests
+    }
+
+    pub(super) fn feed(&self) -> &dyn FeedStore {
+        &*self.0.feed
     }
 
     pub(super) fn crowd(&self) -> &Crowd {

@@ -170,22 +170,20 @@ impl Newcomer {
             // Nobody listens only while the process ends.
             drop(told.send(usurped));
         });
-        let feed = Arc::clone(&stores.feed);
         let parts = Parts {
             dispatcher,
             voice: voice.clone(),
             directory: directory.clone(),
             interests: interests.clone(),
             reached: house.reached.clone(),
-            feed,
+            feed: Arc::clone(&stores.feed),
         };
         let (node, words, stats) = Node::new(parts, house.chat.head_pos().await?);
         gauges::watch_cluster(&house.metrics, &voice, &stats);
         let crowd = Crowd::new(voice.clone());
         house.live.connect(voice.clone(), crowd.clone());
-        let apps = house.apps.clone();
-        let company = Company::new(voice.clone(), crowd.clone(), interests.clone(), apps);
-        channels.connect(company);
+        let ways = (voice.clone(), crowd.clone(), interests.clone());
+        channels.connect(Company::new(ways, house.apps.clone(), Arc::clone(&stores.feed)));
         tokio::spawn(node.run(Inputs { commits, broker }));
         let ears = Ears {
             live: house.live.clone(),

@@ -29,6 +29,7 @@ use crate::test_world::{NOW, World};
 use crate::topics;
 use crate::vocabulary::Vocabularies;
 
+mod company;
 mod replaying;
 mod saying;
 

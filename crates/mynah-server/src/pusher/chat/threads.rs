@@ -19,7 +19,7 @@ use mynah_hub::{
     Class, CloseEach, CloseReason, Frame, Hub, LazyFrames, Publication, SessionId, Topic,
 };
 use mynah_protocol::pusher::{ChannelName, CloseCode, encode};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::dialects::Dialects;
 use crate::frames;
@@ -101,6 +101,10 @@ pub(super) struct Link {
     last_pos: AtomicU64,
     /// Subscriptions that stand on it; changed under the lock of [`Links`].
     leases: AtomicUsize,
+    /// What must be heard of other nodes for it; changed under the lock of [`Links`].
+    pub(super) wanted: Mutex<Vec<Topic>>,
+    /// What is said only when what was said before the room was heard here has been.
+    pub(super) pending: Mutex<Option<Vec<Event>>>,
 }
 
 impl Link {
@@ -189,6 +193,8 @@ impl Threads {
                 room: RwLock::new(None),
                 last_pos: AtomicU64::new(0),
                 leases: AtomicUsize::new(0),
+                wanted: Mutex::default(),
+                pending: Mutex::default(),
             });
             links.add(&link);
             link
@@ -196,6 +202,7 @@ impl Threads {
         if let Some(room) = &binding.room {
             links.bind(&link, room);
         }
+        self.want(&link);
         link.leases.fetch_add(1, Ordering::Relaxed);
         self.0.count.store(links.by_channel.len(), Ordering::Release);
         drop(links);
@@ -206,6 +213,7 @@ impl Threads {
         let mut links = self.0.links.write();
         if link.leases.fetch_sub(1, Ordering::Relaxed) == 1 {
             links.remove(link);
+            self.unwant(link);
             // Under the lock: whoever comes next shows who is there anew.
             self.0.parts.channels.empty_house(&link.app.id, &link.channel);
         }
@@ -221,6 +229,7 @@ impl Threads {
         let waiting = links.waiting.get(&(tenant.clone(), pair)).cloned();
         for link in waiting.unwrap_or_default() {
             links.bind(&link, room);
+            self.begin(&link, room);
         }
     }
 
@@ -286,12 +295,18 @@ impl Threads {
     /// Says an event in the channels that are its room.
     pub(super) async fn say(&self, room: &RoomId, event: &Event) {
         for link in self.of_room(room) {
-            let frame = self.frame(&link, event.fact.name(), Subject::Event(event), (None, &[]));
-            let Some(frame) = frame else { continue };
-            link.last_pos.store(event.pos, Ordering::Release);
-            let place = (Some(event.seq), Class::Durable);
-            self.publish(&link, place, None, frame).await;
+            if !link.is_put_off(event) {
+                self.say_in(&link, event).await;
+            }
         }
+    }
+
+    pub(super) async fn say_in(&self, link: &Link, event: &Event) {
+        let frame = self.frame(link, event.fact.name(), Subject::Event(event), (None, &[]));
+        let Some(frame) = frame else { return };
+        link.last_pos.store(event.pos, Ordering::Release);
+        let place = (Some(event.seq), Class::Durable);
+        self.publish(link, place, None, frame).await;
     }
 
     /// Closes the sockets that hear a room of which they are no members any more: those of a user, or

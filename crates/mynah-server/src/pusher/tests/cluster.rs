@@ -77,8 +77,8 @@ impl Member {
         voice.speak_as(&lease, Instant::now() + Duration::from_hours(1));
         let crowd = Crowd::new(voice.clone());
         let apps = Apps::configured(vec![told()], Arc::clone(&world.clock) as _);
-        let all = Company::new(voice.clone(), crowd.clone(), interests.clone(), apps);
-        house.channels.connect(all);
+        let ways = (voice.clone(), crowd.clone(), interests.clone());
+        house.channels.connect(Company::new(ways, apps, Arc::new(Silence)));
         let dialects = Dialects::new(Vocabularies::load(&[], "native").unwrap(), false).unwrap();
         let dispatcher = Dispatcher {
             hub: house.channels.hub().clone(),
