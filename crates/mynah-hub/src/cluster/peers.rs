@@ -9,6 +9,8 @@ pub struct Peers {
     slot: u16,
     epoch: u64,
     known: BTreeMap<u16, Peer>,
+    /// When [`Peers::expire`] was called last.
+    looked_at: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +40,7 @@ pub enum Heard {
 impl Peers {
     /// Nobody but this node, which speaks with this epoch.
     pub fn new(slot: u16, epoch: u64) -> Self {
-        Self { slot, epoch, known: BTreeMap::new() }
+        Self { slot, epoch, known: BTreeMap::new(), looked_at: None }
     }
 
     /// Something came from a node.
@@ -70,9 +72,15 @@ impl Peers {
 
     /// Nodes that were silent for `ttl` are gone: their slots and epochs, each told once. Their epochs are
     /// remembered, so that one that speaks with an older right stays stale.
+    ///
+    /// To be called several times within `ttl`. If it was not, for as long as a third, it is this node that was
+    /// away: what the others said meanwhile still waits to be heard, and that time does not count.
     pub fn expire(&mut self, now: u64, ttl: u64) -> Vec<(u16, u64)> {
+        let away = now.saturating_sub(self.looked_at.replace(now).unwrap_or(now));
+        let excused = if away > ttl / 3 { away } else { 0 };
         let mut gone = Vec::new();
         for (slot, peer) in &mut self.known {
+            peer.heard_at = peer.heard_at.saturating_add(excused).min(now);
             if peer.is_here && peer.heard_at.saturating_add(ttl) <= now {
                 peer.is_here = false;
                 gone.push((*slot, peer.epoch));
@@ -105,9 +113,12 @@ mod tests {
         assert_eq!(peers.heard(10, 2, 3), Heard::Known);
         assert_eq!(peers.heard(20, 2, 4), Heard::Returned(4));
         assert_eq!(peers.heard(21, 2, 3), Heard::Stale, "the process before speaks no more");
+        for now in (1_000..15_000).step_by(1_000) {
+            assert_eq!(peers.expire(now, 15_000), []);
+        }
         assert_eq!(peers.expire(15_019, 15_000), []);
         assert_eq!(peers.expire(15_020, 15_000), [(2, 4)]);
-        assert_eq!(peers.expire(90_000, 15_000), [], "told once");
+        assert_eq!(peers.expire(16_000, 15_000), [], "told once");
         assert_eq!(peers.alive().count(), 0);
         assert_eq!(peers.heard(90_001, 2, 3), Heard::Stale, "the epoch is remembered");
         assert_eq!(
@@ -118,6 +129,21 @@ mod tests {
         assert_eq!(peers.alive().collect::<Vec<_>>(), [(2, 4)]);
         assert!(peers.left(2, 4));
         assert!(!peers.left(2, 4));
+    }
+
+    #[test]
+    fn who_was_away_itself_takes_nobody_for_gone() {
+        let mut peers = Peers::new(1, 7);
+        peers.heard(0, 2, 3);
+        peers.heard(9_000, 3, 1);
+        for now in [1_000, 5_000, 10_000] {
+            assert_eq!(peers.expire(now, 15_000), []);
+        }
+        assert_eq!(peers.expire(60_000, 15_000), [], "away since 10000");
+        peers.heard(60_001, 3, 1);
+        assert_eq!(peers.expire(64_000, 15_000), []);
+        assert_eq!(peers.expire(65_000, 15_000), [(2, 3)]);
+        assert_eq!(peers.expire(70_000, 15_000), []);
     }
 
     #[test]
