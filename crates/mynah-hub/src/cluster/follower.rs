@@ -167,6 +167,8 @@ pub struct Follower<E> {
     telling: Telling,
     is_up: bool,
     poll_at: u64,
+    /// The slots that had leases, as they were told last.
+    listed: Vec<u16>,
     stats: FollowerStats,
 }
 
@@ -210,6 +212,7 @@ impl<E> Follower<E> {
             telling: Telling::new(config.beat_streams_max),
             is_up: false,
             poll_at: now + config.poll_ms,
+            listed: Vec::new(),
             stats: FollowerStats::default(),
             config,
         }
@@ -397,9 +400,19 @@ impl<E> Follower<E> {
         self.see(slot, pos);
     }
 
-    /// Up to where everything of these nodes is delivered, this one included; `None` if one of them is not
-    /// known, or something of a node that is gone is still looked for.
-    pub fn delivered_of(&self, slots: &[u16]) -> Option<u64> {
+    /// Up to where everything of these nodes is delivered, which are all that have a lease, this one included;
+    /// `None` if one of them is not known, or something of a node that is gone is still looked for.
+    ///
+    /// Who had a lease at the last call and has none is gone, even if nothing was ever heard of it: nobody else
+    /// would look for what it stored.
+    pub fn delivered_of(&mut self, slots: &[u16]) -> Option<u64> {
+        let listed = std::mem::replace(&mut self.listed, slots.to_vec());
+        let strangers = self.proof.strangers();
+        for slot in listed.into_iter().chain(strangers) {
+            if !slots.contains(&slot) {
+                self.lost(slot);
+            }
+        }
         self.proof.low_of(slots)
     }
 

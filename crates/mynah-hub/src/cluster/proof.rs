@@ -58,10 +58,14 @@ impl Proof {
         self.frontier.raise_base(base);
     }
 
-    /// What is proven of all these, if each is known and nothing of those that are gone is in doubt.
+    /// What is proven of all these, if each is known and nothing of any other is in doubt: that it is gone,
+    /// and that all it left was found.
     pub(super) fn low_of(&self, origins: &[u16]) -> Option<u64> {
+        let is_done = |origin: u16, place: &Origin| {
+            place.is_gone && place.needs == 0 && place.known <= self.frontier.of(origin)
+        };
         let in_doubt = |(origin, place): (&u16, &Origin)| {
-            place.is_gone && place.known > self.frontier.of(*origin)
+            (place.is_gone || !origins.contains(origin)) && !is_done(*origin, place)
         };
         if self.origins.iter().any(in_doubt) {
             return None;
@@ -212,6 +216,13 @@ impl Proof {
     pub(super) fn gone(&mut self, origin: u16) {
         let place = self.origin(origin);
         (place.is_gone, place.link, place.part) = (true, None, None);
+    }
+
+    /// Origins that are known, not gone, and never told a beat.
+    pub(super) fn strangers(&self) -> Vec<u16> {
+        let is_strange = |place: &Origin| !place.is_gone && place.link.is_none();
+        let strange = self.origins.iter().filter(|(_, place)| is_strange(place));
+        strange.map(|(origin, _)| *origin).filter(|origin| self.own != Some(*origin)).collect()
     }
 
     /// Whether a node is silent that told beats, or one that is gone left more than is proven.

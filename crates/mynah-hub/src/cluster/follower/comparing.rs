@@ -70,6 +70,10 @@ impl<E> Follower<E> {
     /// A node's lease is over, or another process has its slot.
     pub fn node_gone(&mut self, now: u64, slot: u16) {
         let _: u64 = now;
+        self.lost(slot);
+    }
+
+    pub(super) fn lost(&mut self, slot: u16) {
         self.proof.gone(slot);
         self.proof.freeze_one(slot, self.comparisons.newest + 1);
         self.compare_all();
