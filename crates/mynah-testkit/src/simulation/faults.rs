@@ -66,6 +66,8 @@ pub(super) struct Plan {
     /// Which upheavals come, and how long the pause between them.
     pub(super) upheavals: Vec<Upheaval>,
     pub(super) every_ms: u64,
+    /// As long things go wrong and clients write.
+    pub(super) active_ms: u64,
     /// Nodes come back under the name they had.
     pub(super) is_named: bool,
 }
@@ -111,6 +113,8 @@ impl Plan {
             ..Self::default()
         };
         plan.every_ms = dice.between(400, 8_000);
+        // Now and then long enough for leases to run out.
+        plan.active_ms = if dice.chance(150) { 45_000 } else { 12_000 };
         plan.is_named = dice.chance(500);
         plan.upheavals = UPHEAVALS.into_iter().filter(|_| dice.chance(350)).collect();
         plan

@@ -97,6 +97,10 @@ pub(super) struct Process {
     /// The connection on which heads were told last.
     told_on: u64,
     eager: Frontier,
+    /// When the slots of all nodes were read, and which.
+    directory: (u64, Vec<u16>),
+    /// What was delivered of all at some time.
+    base: Option<(u64, u64)>,
     pub(super) is_over: bool,
 }
 
@@ -159,6 +163,8 @@ impl Process {
             reads_out: 0,
             told_on: 0,
             eager: Frontier::default(),
+            directory: (world.now, world.store.slots(world.now)),
+            base: None,
             is_over: false,
         }
     }
@@ -189,7 +195,12 @@ impl Process {
                 self.asked_to_renew_at = now;
                 world.ask(self.node, Question::Renew(self.lease));
             }
-            Input::Renewed(Some(true)) => self.speaks_until = self.asked_to_renew_at + LEASE_MS,
+            Input::Renewed(Some(true)) => {
+                self.speaks_until = self.asked_to_renew_at + LEASE_MS;
+                if !world.store_is_down() {
+                    self.directory = (now, world.store.slots(now));
+                }
+            }
             Input::Renewed(Some(false)) => self.is_over = true,
             Input::Renewed(None) => {}
             Input::Request(message) => self.request(world, message),
@@ -239,7 +250,7 @@ impl Process {
         world.now < self.speaks_until && !self.is_over
     }
 
-    fn say(&self, world: &mut World, channel: &Topic, word: &Word) {
+    fn say(&mut self, world: &mut World, channel: &Topic, word: &Word) {
         if self.speaks(world) {
             let said = match word {
                 Word::Event { pos, .. } => Said::Event(*pos),
@@ -247,6 +258,9 @@ impl Process {
                 Word::Digest(_) | Word::Delta(_) | Word::Part(_) | Word::Ask(_) => Said::Other,
             };
             world.publish(self.node, channel, &word.encode(self.lease), said);
+        } else {
+            // When it may speak again, heads go first.
+            self.follower.unsent(world.now);
         }
     }
 
@@ -345,6 +359,7 @@ impl Process {
                 self.people.expire_node(slot, epoch);
             }
         }
+        self.settle_base(world);
         self.tell_heads(world);
         self.say(world, &common(), &Word::Digest(self.people.digest()));
         let stats = self.follower.stats();
@@ -354,6 +369,25 @@ impl Process {
         if !is_bounded {
             world.fail(format!("node {} has a queue that is too long: {stats:?}", self.node));
         }
+    }
+
+    /// What is delivered of all that may store is delivered of everybody, once the directory has been read
+    /// after that.
+    fn settle_base(&mut self, world: &mut World) {
+        if !self.is_committing && !world.store_is_down() && self.speaks(world) {
+            self.follower.stored_up_to(self.lease.slot, world.store.horizon());
+        }
+        let (looked_at, slots) = &self.directory;
+        let Some(delivered) = self.follower.delivered_of(slots) else {
+            self.base = None;
+            return;
+        };
+        match self.base {
+            Some((since, _)) if *looked_at <= since => return,
+            Some((_, base)) => self.follower.raise_base(base),
+            None => {}
+        }
+        self.base = Some((world.now, delivered));
     }
 
     fn tell_heads(&mut self, world: &mut World) {

@@ -135,6 +135,12 @@ impl Store {
         true
     }
 
+    /// The slots whose leases have not run out.
+    pub(super) fn slots(&self, now: u64) -> Vec<u16> {
+        let held = self.leases.iter().filter(|(_, lease)| lease.2 > now);
+        held.map(|(slot, _)| *slot).collect()
+    }
+
     pub(super) fn head(&self, room: usize) -> u64 {
         self.rooms[room].len() as u64
     }

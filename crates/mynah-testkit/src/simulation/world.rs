@@ -18,8 +18,6 @@ pub(super) const ROOMS: usize = 4;
 pub(super) const LEASE_MS: u64 = 15_000;
 const SENDERS: u32 = 4;
 const LISTENERS: u32 = 6;
-/// As long things go wrong and clients write.
-const ACTIVE_MS: u64 = 15_000;
 /// As long after that everything may take to be well: a lease, a comparison, and some.
 const PATIENCE_MS: u64 = 45_000;
 /// No history has more steps, unless it goes in circles.
@@ -191,7 +189,7 @@ impl World {
             world.after(at, Event::Connect(listener));
         }
         world.after(world.plan.every_ms, Event::Upheaval);
-        world.after(ACTIVE_MS, Event::Calm);
+        world.after(world.plan.active_ms, Event::Calm);
         world
     }
 
@@ -397,7 +395,7 @@ impl World {
             Upheaval::Crash => {
                 if self.nodes[node].power == Power::On {
                     self.stop(node);
-                    let most = if self.dice.chance(200) { 18_000 } else { 4_000 };
+                    let most = if self.dice.chance(300) { 30_000 } else { 4_000 };
                     let ms = self.dice.between(100, most);
                     self.after(ms, Event::Start(node));
                 }
@@ -451,7 +449,7 @@ impl World {
 
     fn check(&mut self) {
         let wrong = check::what_is_wrong(self);
-        self.report.settled_ms = self.now - ACTIVE_MS;
+        self.report.settled_ms = self.now - self.plan.active_ms;
         match wrong {
             None => self.is_over = true,
             Some(what) if self.report.settled_ms > PATIENCE_MS => self.fail(what),
