@@ -55,7 +55,8 @@ impl<E> Follower<E> {
     /// Something that this node published was lost: the next beat must go first.
     pub fn unsent(&mut self, now: u64) {
         let _: u64 = now;
-        self.telling.is_due = true;
+        // While the broker is down nothing is heard before the beat that follows when it is up.
+        self.telling.is_due |= self.is_up;
     }
 
     /// The store did not say whether a commit of this node, whose slot this is, succeeded, and by now it has
