@@ -1,7 +1,8 @@
-//! How many messages a second the SQLite store takes, and what one costs.
+//! How many messages a second a store takes, and what one costs.
 //!
-//! `cargo run --release --example append_rate -p mynah-store [folder]`: each caller sends its next
-//! message when the last one is answered. CPU time is that of the whole process, callers included.
+//! `cargo run --release --example append_rate -p mynah-store [folder | postgres://…]`: each caller sends
+//! its next message when the last one is answered. CPU time is that of the whole process, callers
+//! included, and of nothing else: PostgreSQL's own comes on top. Its database must be empty.
 
 #![expect(clippy::indexing_slicing, reason = "a measurement may stop")]
 
@@ -15,6 +16,7 @@ use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{AccountStore, Commit, CommitListener, MessageStore, RoomStore};
 use mynah_domain::room::{NewRoom, RoomKind, Visibility};
 use mynah_domain::{MessageId, RoomId, TenantId, Timestamp, UserId};
+use mynah_store::postgres::{PostgresOptions, PostgresStore};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore};
 
 const ROOMS: usize = 50;
@@ -27,60 +29,88 @@ impl CommitListener for Deaf {
     fn committed(&self, _commit: Commit) {}
 }
 
+const CALLERS: [usize; 4] = [1, 64, 512, 1_000];
+
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
-    let runtime = runtime.expect("a runtime");
-    let folder = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
+    let runtime = runtime.build().expect("a runtime");
     println!("callers  msg/s  batch  cpu us/msg  p50 ms  p99 ms  wal MB");
-    for callers in [1, 64, 512, 1_000] {
+    let target = std::env::args().nth(1);
+    if let Some(url) = target.clone().filter(|target| target.starts_with("postgres")) {
+        runtime.block_on(postgres(url));
+        return;
+    }
+    let folder = target.map_or_else(std::env::temp_dir, PathBuf::from);
+    for callers in CALLERS {
         let folder = folder.join(format!("mynah-append-rate-{callers}"));
-        runtime.block_on(measure(&folder, callers));
+        runtime.block_on(sqlite(&folder, callers));
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
 
-async fn measure(folder: &std::path::Path, callers: usize) {
+async fn sqlite(folder: &std::path::Path, callers: usize) {
     let options = SqliteOptions::default();
     let store = SqliteStore::open(folder, &options, Arc::new(Deaf)).expect("opened");
-    let actors = furnish(&store).await;
-    let (before, cpu, start) = (store.stats(), cpu_time(), Instant::now());
+    let commits = || (store.stats().commits, store.stats().wal_bytes);
+    let actors = furnish(&*store).await;
+    measure(&store, &actors, callers, commits).await;
+    store.close();
+}
+
+async fn postgres(url: String) {
+    let options = PostgresOptions { url, ..PostgresOptions::default() };
+    let store = PostgresStore::open(options, Arc::new(Deaf)).await.expect("opened");
+    let actors = furnish(&*store).await;
+    let commits = || (store.stats().commits, 0);
+    for callers in CALLERS {
+        measure(&store, &actors, callers, commits).await;
+    }
+    store.close().await;
+}
+
+async fn measure<S: MessageStore + 'static>(
+    store: &Arc<S>,
+    actors: &[Actor],
+    callers: usize,
+    commits: impl Fn() -> (u64, u64),
+) {
+    let (before, cpu, start) = (commits(), cpu_time(), Instant::now());
     let mut tasks = tokio::task::JoinSet::new();
     for caller in 0..callers {
         let (store, actor) = (store.clone(), actors[caller % PEOPLE].clone());
-        tasks.spawn(talk(store, actor, caller, start));
+        tasks.spawn(talk(store, actor, (callers, caller), start));
     }
     let mut waits: Vec<Duration> = tasks.join_all().await.into_iter().flatten().collect();
-    let (took, spent, after) = (start.elapsed(), cpu_time().saturating_sub(cpu), store.stats());
+    let (took, spent, after) = (start.elapsed(), cpu_time().saturating_sub(cpu), commits());
     waits.sort_unstable();
     let sent = waits.len();
     let at = |share: usize| waits[(sent - 1) * share / 100].as_secs_f64() * 1e3;
     println!(
         "{callers:7} {:6.0} {:6.1} {:11.1} {:7.2} {:7.2} {:7.1}",
         sent as f64 / took.as_secs_f64(),
-        sent as f64 / (after.commits - before.commits) as f64,
+        sent as f64 / (after.0 - before.0) as f64,
         spent.as_secs_f64() * 1e6 / sent as f64,
         at(50),
         at(99),
-        after.wal_bytes as f64 / 1e6,
+        after.1 as f64 / 1e6,
     );
-    store.close();
 }
 
-async fn talk(
-    store: Arc<SqliteStore>,
+async fn talk<S: MessageStore>(
+    store: Arc<S>,
     actor: Actor,
-    caller: usize,
+    (run, caller): (usize, usize),
     start: Instant,
 ) -> Vec<Duration> {
     let mut waits = Vec::new();
     while start.elapsed() < LASTS {
         let n = waits.len();
         let new = NewMessage {
-            id: MessageId::trusted(format!("018f3e2a-{n:08x}-4d5e-9f00-{caller:012x}")),
+            id: MessageId::trusted(format!("018f3e2a-{n:08x}-{run:04x}-9f00-{caller:012x}")),
             room: RoomId::trusted(format!("room-{}", (caller + n) % ROOMS)),
             draft: Draft {
                 content: "a message of usual length, say one hundred and seventy bytes, ".repeat(3),
-                client_id: Some(format!("client-{caller}-{n}")),
+                client_id: Some(format!("client-{run}-{caller}-{n}")),
                 ..Draft::default()
             },
             at: Timestamp(1_767_225_600_000 + start.elapsed().as_millis() as i64),
@@ -93,7 +123,7 @@ async fn talk(
     waits
 }
 
-async fn furnish(store: &SqliteStore) -> Vec<Actor> {
+async fn furnish(store: &(impl AccountStore + RoomStore)) -> Vec<Actor> {
     let mut actors = Vec::new();
     for n in 0..PEOPLE {
         let account = NewAccount {

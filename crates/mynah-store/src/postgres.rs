@@ -27,6 +27,7 @@ mod outbox;
 mod params;
 mod pool;
 mod queue;
+mod replica;
 mod rooms;
 mod rows;
 mod sessions;
@@ -52,6 +53,7 @@ pub use open_error::OpenError;
 use connect::Connector;
 use pool::Readers;
 use queue::WriteQueue;
+use replica::Replica;
 use trouble::Failure;
 use writer::Writer;
 
@@ -142,6 +144,7 @@ pub struct PostgresStore {
     reads: Readers,
     /// For what nodes tell of themselves.
     lives: Readers,
+    replica: Option<Replica>,
     origin: Arc<AtomicU16>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -169,6 +172,13 @@ impl PostgresStore {
         let waiting = options.read_queue_max;
         let reads = Readers::new(connector.clone(), (options.pool_max, waiting))?;
         let lives = Readers::new(connector.clone(), (LIVES_MAX, waiting))?;
+        let replica = match &options.replica_url {
+            Some(url) => {
+                let connector = Connector::new("store.replica_url", url, how)?;
+                Some(Replica::new(Readers::new(connector, (options.pool_max, waiting))?))
+            }
+            None => None,
+        };
         let writer = Writer {
             connector,
             queue: writes.clone(),
@@ -178,7 +188,7 @@ impl PostgresStore {
             listener,
         };
         let thread = Mutex::new(Some(start(writer)?));
-        Ok(Arc::new(Self { writes, reads, lives, origin, thread }))
+        Ok(Arc::new(Self { writes, reads, lives, replica, origin, thread }))
     }
 
     /// What is stored from now on carries this slot as [`mynah_domain::event::Event::origin`].
@@ -219,6 +229,9 @@ impl PostgresStore {
         }
         self.reads.close();
         self.lives.close();
+        if let Some(replica) = &self.replica {
+            replica.close();
+        }
     }
 }
 

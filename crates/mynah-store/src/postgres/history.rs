@@ -74,7 +74,15 @@ impl MessageStore for PostgresStore {
         anchor: Anchor,
         limit: u32,
     ) -> Result<History, ChatError> {
-        reading!(self.reads, db => history(db, (&guard, room), &anchor, limit))
+        let Some(replica) = &self.replica else {
+            return reading!(self.reads, db => history(db, (&guard, room), &anchor, limit));
+        };
+        let page = reading!(self.reads, db => page(db, (&guard, room), &anchor, limit))?;
+        let items = match replica.window(&page).await {
+            Some(items) => items,
+            None => reading!(self.reads, db => window_of(db, &page))?,
+        };
+        Ok(page.with(items))
     }
 
     async fn move_read_cursor(
@@ -140,24 +148,41 @@ async fn readers(db: &Db, guard: &Guard, id: &MessageId) -> Found<Vec<ReadBy>> {
     Ok(db.all(sql::rooms::MEMBERS_READ, &params, read).await?)
 }
 
-async fn history(
-    db: &Db,
-    (guard, id): (&Guard, &RoomId),
-    anchor: &Anchor,
-    limit: u32,
-) -> Found<History> {
+/// Which messages a page holds.
+pub(super) struct Page {
+    pub(super) room: RoomRow,
+    low: u64,
+    high: u64,
+}
+
+impl Page {
+    fn with(self, items: Vec<Message>) -> History {
+        History {
+            items,
+            has_older: self.low > 1,
+            has_newer: self.high < self.room.room.last_number,
+            head_seq: self.room.room.last_seq,
+        }
+    }
+}
+
+async fn page(db: &Db, (guard, id): (&Guard, &RoomId), anchor: &Anchor, limit: u32) -> Found<Page> {
     let room = lists::enter(db, guard, id).await?;
     let (low, high) = window(db, &room, anchor, u64::from(limit)).await?;
-    let (from, to) = (count(low), count(high));
+    Ok(Page { room, low, high })
+}
+
+pub(super) async fn window_of(db: &Db, page: &Page) -> Found<Vec<Message>> {
+    let (room, from, to) = (&page.room, count(page.low), count(page.high));
     let range: [&dyn Param; 3] = [&room.row, &from, &to];
     let read = |row: &Row| rows::message(row, Some(&room.room)).map(|found| found.message);
-    let items = db.all(sql::messages::MESSAGES_WINDOW, &range, read).await?;
-    Ok(History {
-        items,
-        has_older: low > 1,
-        has_newer: high < room.room.last_number,
-        head_seq: room.room.last_seq,
-    })
+    Ok(db.all(sql::messages::MESSAGES_WINDOW, &range, read).await?)
+}
+
+async fn history(db: &Db, who: (&Guard, &RoomId), anchor: &Anchor, limit: u32) -> Found<History> {
+    let page = page(db, who, anchor, limit).await?;
+    let items = window_of(db, &page).await?;
+    Ok(page.with(items))
 }
 
 /// First and last number of a page; the first lies beyond the last when it is empty.

@@ -3,6 +3,7 @@
 mod bouncer;
 mod failing;
 mod restoring;
+mod replica;
 mod server;
 mod starting;
 mod together;

@@ -35,15 +35,8 @@ impl Server {
 
     /// With further options of `postgres`.
     pub(crate) fn start_with(options: &str) -> Self {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let is_root = std::fs::metadata(folder.path()).expect("metadata").uid() == 0;
-        if is_root {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("given away");
-        }
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its number").port();
-        let (bin, databases) = (programs(), AtomicUsize::new(0));
-        let server = Self { bin, folder, is_root, port, databases };
+        let server = Self::furnished();
+        let port = server.port;
         let mut make = server.command("initdb");
         make.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=trust", "-U", "mynah"]);
         done(make.arg("-D").arg(server.data()));
@@ -55,9 +48,35 @@ impl Server {
         let file = server.data().join("postgresql.conf");
         let before = std::fs::read_to_string(&file).expect("read");
         std::fs::write(&file, before + &settings).expect("written");
-        drop(listener);
         server.run();
         server
+    }
+
+    /// A server that follows this one.
+    pub(crate) fn standby(&self) -> Self {
+        let standby = Self::furnished();
+        let mut copy = self.command("pg_basebackup");
+        copy.args(["-U", "mynah", "-h", "127.0.0.1", "--no-sync", "-X", "stream", "-c", "fast"]);
+        copy.args(["-R", "-p", &self.port.to_string(), "-D"]).arg(standby.data());
+        done(&mut copy);
+        let file = standby.data().join("postgresql.auto.conf");
+        let before = std::fs::read_to_string(&file).expect("read");
+        let settings = format!("port = {}\nwal_receiver_status_interval = 1\n", standby.port);
+        std::fs::write(&file, before + &settings).expect("written");
+        standby.run();
+        standby
+    }
+
+    /// A folder and a port.
+    fn furnished() -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let is_root = std::fs::metadata(folder.path()).expect("metadata").uid() == 0;
+        if is_root {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("given away");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its number").port();
+        Self { bin: programs(), folder, is_root, port, databases: AtomicUsize::new(0) }
     }
 
     fn data(&self) -> PathBuf {
@@ -91,9 +110,10 @@ impl Server {
         let running = std::fs::read_dir("/proc").expect("read").flatten();
         let names = running.filter_map(|entry| entry.file_name().into_string().ok());
         let own = |pid: &String| parent(pid).is_some_and(|(_, parent)| parent == master);
-        let mut all: Vec<String> = names.filter(own).collect();
-        all.push(master);
-        done(Command::new("kill").arg("-9").args(&all));
+        let mut all = vec![master.clone()];
+        all.extend(names.filter(own));
+        // Some end by themselves meanwhile.
+        drop(Command::new("kill").arg("-9").args(&all).stderr(Stdio::null()).status());
         // What nobody has waited for is as good as gone.
         let lives = |pid: &String| parent(pid).is_some_and(|(state, _)| state != "Z");
         while all.iter().any(lives) {

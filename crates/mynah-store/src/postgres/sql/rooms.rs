@@ -29,6 +29,7 @@ statements! {
     ROOM_HEADS_SET = "UPDATE mynah.rooms r SET last_seq = q.seq, last_number = q.number, \
                       last_pos = q.pos FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], \
                       $4::bigint[]) q (id, seq, number, pos) WHERE r.id = q.id";
+    ROOM_HEAD = "SELECT last_seq FROM mynah.rooms WHERE id = $1";
     ROOM_HEADS = "SELECT q.nth, r.last_seq FROM UNNEST($1::text[]) WITH ORDINALITY q (id, nth) \
                   JOIN mynah.rooms r ON r.ext_id = q.id";
     ROOM_CHANGE = "UPDATE mynah.rooms SET visibility = $2, name = $3, topic = $4, \
