@@ -19,3 +19,7 @@ pub mod soketi;
 pub mod sqlite;
 mod standing;
 mod tls;
+
+// So that a test inside may share what the tests beside the crate use.
+#[cfg(test)]
+extern crate self as mynah_store;

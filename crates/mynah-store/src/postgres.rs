@@ -37,6 +37,8 @@ mod tx;
 mod writer;
 
 #[cfg(test)]
+mod plan_tests;
+#[cfg(test)]
 mod sql_tests;
 
 use std::sync::Arc;

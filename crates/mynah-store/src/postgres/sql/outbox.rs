@@ -83,5 +83,6 @@ statements! {
                               FROM mynah.outbox_endpoints e WHERE NOT EXISTS (SELECT 1 \
                               FROM mynah.outbox_deliveries d WHERE d.endpoint_id = e.id) LIMIT $1)";
     OUTBOX_PRUNE_APPS = "DELETE FROM mynah.outbox_apps WHERE id IN (SELECT id \
-                         FROM mynah.outbox_apps WHERE pending = 0 AND dead = 0 LIMIT $1)";
+                         FROM mynah.outbox_apps WHERE id > 0 AND pending = 0 AND dead = 0 \
+                         ORDER BY id LIMIT $1)";
 }
