@@ -23,8 +23,11 @@ async fn of_nodes_that_start_at_once_one_migrates() {
             opened.close().await;
         }
         let client = server.client(&database).await;
-        let rows = client.query("SELECT version FROM mynah.migrations", &[]).await.expect("read");
-        assert_eq!(rows.len(), 1);
+        let applied = "SELECT version FROM mynah.migrations ORDER BY version";
+        let rows = client.query(applied, &[]).await.expect("read");
+        let versions: Vec<i32> = rows.iter().map(|row| row.get(0)).collect();
+        assert_eq!(versions, (1..).take(versions.len()).collect::<Vec<i32>>());
+        assert!(!versions.is_empty());
     }
 }
 
@@ -86,7 +89,7 @@ async fn a_schema_of_a_newer_release_is_left_alone() {
     let (before, written) = (dump().await, count(&server, &database).await);
     let opened = PostgresStore::open(server.options(&database), Recorder::new()).await;
     let error = opened.err().expect("refused");
-    assert_eq!(error, OpenError::Newer { found: 99, known: 1 });
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
     assert!(error.to_string().contains("newer release"), "{error}");
     assert_eq!((dump().await, count(&server, &database).await), (before, written));
     let altered = "DELETE FROM mynah.migrations WHERE version = 99; \
