@@ -5,6 +5,7 @@ import { after, before } from "node:test";
 import { promisify } from "node:util";
 import { Front } from "./support/fronts.mjs";
 import { MYNAH_BIN, Server, scenarios } from "./support/server.mjs";
+import { Postgres, Redis } from "./support/stores.mjs";
 
 const run = promisify(execFile);
 const AREA = "public url";
@@ -141,6 +142,39 @@ scenario("the installation itself: settings, data, broker; and no secret is show
   const areas = new Set(bad(found).map(({ area }) => area));
   assert.deepEqual([...areas].sort(), ["broker", "configuration", "data folder"]);
   assert.ok(!JSON.stringify(found).includes("leaky"));
+});
+
+scenario("PostgreSQL, Redis, clocks and nodes", async (t) => {
+  const [postgres, redis] = [await Postgres.start(), await Redis.start()];
+  t.after(() => Promise.all([postgres.close(), redis.close()]));
+  const env = { DATABASE_URL: postgres.database(), ...redis.env };
+  const graded = ({ findings }, area) =>
+    findings
+      .filter((finding) => finding.area === area)
+      .map(({ grade, text }) => `${grade}: ${text}`);
+  const empty = await doctor({ args: ["--quick"], env });
+  assert.equal(empty.code, 0, JSON.stringify(bad(empty)));
+  assert.match(graded(empty, "store").join(), /no tables of ours yet/);
+
+  const node = await Server.start({ env });
+  t.after(() => node.close());
+  const found = await doctor({ args: ["--quick"], env });
+  assert.equal(found.code, 0, JSON.stringify(bad(found)));
+  for (const [area, words] of [
+    ["store", /ok: PostgreSQL \d+.* answers in .*ok: synchronous_commit is on.*the newest/],
+    ["broker", /ok: Redis brings a message back in/],
+    ["clock", /ok: .*agree/],
+    ["nodes", /ok: one is running/],
+  ])
+    assert.match(graded(found, area).join("; "), words);
+  await redis.kill();
+  await postgres.kill();
+  const down = await doctor({ args: ["--quick"], env });
+  assert.deepEqual(
+    bad(down).map(({ area }) => area),
+    ["store", "broker"],
+  );
+  assert.match(bad(down)[0].text, /cannot connect to PostgreSQL at 127/);
 });
 
 scenario("the health check of a container", async () => {

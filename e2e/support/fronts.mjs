@@ -47,7 +47,7 @@ export class Front {
     const folder = mkdtempSync(path.join(tmpdir(), "mynah-proxy-"));
     proxy.folder = removeAtExit(folder);
     proxy.port = await freePort();
-    let text = change(adapt(readFileSync(path.join(deploy, file), "utf8"), folder));
+    let text = change(adapt(readFileSync(path.join(deploy, file), "utf8"), folder), folder);
     text = text.replace("127.0.0.1:8080", `127.0.0.1:${proxy.port}`);
     for (const [index, { port }] of servers.entries())
       text = text.replace(`mynah-${index + 1}:4000`, `127.0.0.1:${port}`);

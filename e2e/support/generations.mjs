@@ -55,9 +55,9 @@ export class Client2 extends Client3 {
 const EVENT = 2;
 const ERROR = 4;
 
-const WEBSOCKET = { transports: ["websocket"] };
-const POLLING = { transports: ["polling"], upgrade: false };
-const UPGRADING = { transports: ["polling", "websocket"] };
+export const WEBSOCKET = { transports: ["websocket"] };
+export const POLLING = { transports: ["polling"], upgrade: false };
+export const UPGRADING = { transports: ["polling", "websocket"] };
 
 const ALL = {
   "4 over websocket": { Library: Client, options: WEBSOCKET, recovers: true },
