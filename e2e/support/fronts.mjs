@@ -1,5 +1,5 @@
 // nginx and HAProxy with the files of deploy/, in front of servers on this machine.
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -55,7 +55,9 @@ export class Front {
     text = text.replace(/^.*mynah-\d:4000.*$/gm, "");
     const own = path.join(folder, file);
     writeFileSync(own, text);
-    const [bin, ...args] = command(own);
+    const [name, ...args] = command(own);
+    // Only root has this folder on the PATH.
+    const bin = existsSync(`/usr/sbin/${name}`) ? `/usr/sbin/${name}` : name;
     proxy.child = new Child(bin, args, { cwd: folder });
     await until(
       async () => {

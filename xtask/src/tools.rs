@@ -81,7 +81,7 @@ pub(crate) fn c_toolchain() -> Result<()> {
     }
 }
 
-/// The databases and brokers that tests start for themselves.
+/// The databases, brokers and proxies that tests start for themselves.
 pub(crate) fn databases() -> Result<()> {
     let debians = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut debians = debians.map(|version| version.path().join("bin/initdb"));
@@ -95,7 +95,7 @@ pub(crate) fn databases() -> Result<()> {
     if !is_there("mariadbd") || !is_there("mariadb-install-db") {
         apt_install("mariadb-server")?;
     }
-    for program in ["redis-server", "nats-server", "sqlite3"] {
+    for program in ["redis-server", "nats-server", "sqlite3", "nginx", "haproxy"] {
         if !is_there(program) {
             apt_install(program)?;
         }
