@@ -83,12 +83,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
     if timeout_at(over.max(Instant::now() + LAST_ANSWERS), answers).await.is_err() {
         tracing::warn!("requests were cut off while they were being answered");
     }
-    if let Some(webhooks) = &built.webhooks {
-        webhooks.stop().await;
-    }
-    if let Some(cluster) = &built.cluster {
-        cluster.leave().await;
-    }
+    built.leave().await;
     built.stores.close().await;
     tracing::info!("stopped");
     usurped.map_or(Ok(()), |usurped| Err(usurped.into()))

@@ -59,8 +59,8 @@ pub struct Built {
     pub pusher: Option<Router>,
     /// The answers of the listener on `pusher.metrics_port`.
     pub pusher_metrics: Option<Router>,
-    /// What back ends are told, for the end.
-    pub webhooks: Option<PusherWebhooks>,
+    /// Who is told things outside, for the end.
+    outside: Outside,
     /// Connections, for the end.
     pub hub: Hub,
     /// The store, for the end.
@@ -70,7 +70,26 @@ pub struct Built {
     head: watch::Sender<u64>,
 }
 
+/// Who is told things outside of this installation.
+struct Outside {
+    webhooks: Option<PusherWebhooks>,
+    interop: Option<Interop>,
+}
+
 impl Built {
+    /// Says what is left to be said to back ends, Node servers and the other nodes, and leaves them.
+    pub async fn leave(&self) {
+        if let Some(webhooks) = &self.outside.webhooks {
+            webhooks.stop().await;
+        }
+        if let Some(interop) = &self.outside.interop {
+            interop.stop().await;
+        }
+        if let Some(cluster) = &self.cluster {
+            cluster.leave().await;
+        }
+    }
+
     /// Tells everybody where the log stands; before anybody connects.
     ///
     /// # Errors
@@ -213,9 +232,7 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn IdSource> = Arc::new(CombIds);
     let newcomer = cluster::newcomer(config)?;
-    let rooms = has_room_channels(config).then(Interests::default);
-    let interests = newcomer.as_ref().map(|newcomer| newcomer.interests.clone());
-    let hub = hub(config, interest(interests, rooms.clone()));
+    let (hub, rooms) = watched_hub(config, newcomer.as_ref());
     let dialects = dialects(config)?;
     let deadlines = Deadlines::start();
     let (queue, commits) = commit_queue();
@@ -226,13 +243,13 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let accounts = accounts(config, &hasher, &stores, &clock, &ids);
     let interop = interop(config, (&hub, &dialects), (newcomer.as_ref(), rooms))?;
     let told = (&clock, interop.as_ref());
-    let heard = hearing(config, (&hub, &dialects), (&chat, &accounts), told);
-    let Hearing { channels, threads, live, dispatcher } = heard;
+    let Hearing { channels, threads, live, dispatcher } =
+        hearing(config, (&hub, &dialects), (&chat, &accounts), told);
     let (head_sender, head) = (dispatcher.head.clone(), dispatcher.head.subscribe());
     let dispatched = Arc::clone(&dispatcher.dispatched);
     let metrics = Arc::new(Metrics::new());
     let traffic = gauges::watched_traffic(&metrics);
-    gauges::watch(&metrics, (&hub, &stores, &live));
+    gauges::watch(&metrics, (&hub, &stores, &live), interop.as_ref());
     let identity = Arc::new(identity(config, &accounts, &clock));
     let voice = newcomer.as_ref().map(|newcomer| newcomer.voice.clone());
     let house = House {
@@ -256,14 +273,10 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let webhooks = pusher::webhooks(config, &stores, &house, (&clock, &ids), &channels);
     let admin_ui = doors::admin_ui(config, &house, (&hub, &traffic), (&hasher, &clock), &dialects);
     let realtime = doors::realtime(config, &house, &clock);
-    let door = ChatDoor {
-        dialects,
-        open_rooms: Arc::clone(&stores.open_rooms),
-        dispatched,
-        deadlines: deadlines.clone(),
-        clock,
-        interop: interop.clone(),
-    };
+    let open_rooms = Arc::clone(&stores.open_rooms);
+    let (waits, beside) = (deadlines.clone(), interop.clone());
+    let door =
+        ChatDoor { dialects, open_rooms, dispatched, deadlines: waits, clock, interop: beside };
     let trusted = doors::trusted_proxies(config)?;
     let parts = pusher::parts(config, &house, (channels, threads), (&deadlines, &door.clock));
     let pusher = pusher::routers(config, parts, (&house, &trusted));
@@ -276,7 +289,15 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let operators = http::operators_router(realtime);
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
     let (head, pusher, pusher_metrics) = (head_sender, pusher.own, pusher.metrics);
-    Ok(Built { house, public, admin, pusher, pusher_metrics, webhooks, hub, stores, cluster, head })
+    let outside = Outside { webhooks, interop };
+    Ok(Built { house, public, admin, pusher, pusher_metrics, outside, hub, stores, cluster, head })
+}
+
+/// The hub, and what tells which Socket.IO rooms have sockets here if Node servers need to know.
+fn watched_hub(config: &Config, newcomer: Option<&Newcomer>) -> (Hub, Option<Interests>) {
+    let rooms = has_room_channels(config).then(Interests::default);
+    let interests = newcomer.map(|newcomer| newcomer.interests.clone());
+    (hub(config, interest(interests, rooms.clone())), rooms)
 }
 
 /// The place among Node Socket.IO servers, if there are any.

@@ -11,11 +11,11 @@ use crate::cluster::interests::{Interests, Wish};
 use crate::topics;
 
 /// What the cluster wants to know of the hub's topics, and what the Node servers do.
-pub struct Both {
+struct Both {
     /// The cluster's.
-    pub nodes: Option<Interests>,
+    nodes: Option<Interests>,
     /// The Node servers'.
-    pub rooms: Interests,
+    rooms: Interests,
 }
 
 #[async_trait]
@@ -47,18 +47,22 @@ impl Interop {
     pub async fn follow(self, interests: Interests) {
         loop {
             for wish in interests.wishes().await {
-                match wish {
-                    Wish::Want(channel) => {
-                        if let Some(room) = self.room_of(&channel) {
-                            self.open(&room).await;
-                        }
-                        interests.settle(&channel);
-                    }
-                    Wish::Unwant(channel) => {
-                        if let Some(room) = self.room_of(&channel) {
-                            self.close(&room).await;
-                        }
-                    }
+                self.fulfil(wish, &interests).await;
+            }
+        }
+    }
+
+    async fn fulfil(&self, wish: Wish, interests: &Interests) {
+        match wish {
+            Wish::Want(channel) => {
+                if let Some(room) = self.room_of(&channel) {
+                    self.open(&room).await;
+                }
+                interests.settle(&channel);
+            }
+            Wish::Unwant(channel) => {
+                if let Some(room) = self.room_of(&channel) {
+                    self.close(&room).await;
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::cluster::node::NodeStats;
 use crate::cluster::voice::Voice;
 use crate::engine_io::Traffic;
+use crate::interop::Interop;
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::pusher::{Channels, Traffic as PusherTraffic};
@@ -24,7 +25,14 @@ fn counter(name: &'static str, help: &'static str, value: u64) -> Sample {
 }
 
 /// What every installation has.
-pub(super) fn watch(metrics: &Metrics, (hub, stores, live): (&Hub, &Stores, &Live)) {
+pub(super) fn watch(
+    metrics: &Metrics,
+    (hub, stores, live): (&Hub, &Stores, &Live),
+    interop: Option<&Interop>,
+) {
+    if let Some(interop) = interop {
+        watch_interop(metrics, interop);
+    }
     watch_hub(metrics, hub);
     watch_store(metrics, stores);
     watch_live(metrics, live);
@@ -219,6 +227,40 @@ pub(super) fn watch_cluster(metrics: &Metrics, voice: &Voice, stats: &Arc<NodeSt
                 "cluster_resyncs",
                 "Streams whose listeners had to connect again",
                 follower.resyncs,
+            ),
+        ]
+    });
+}
+
+/// What goes to and fro between this node and Node servers.
+fn watch_interop(metrics: &Metrics, interop: &Interop) {
+    let interop = interop.clone();
+    metrics.add_source(move || {
+        let stats = interop.stats();
+        vec![
+            gauge(
+                "interop_up",
+                "Whether the Redis of the Node servers is connected",
+                u64::from(stats.broker.is_up),
+            ),
+            counter("interop_published", "Messages sent to Node servers", stats.broker.published),
+            counter(
+                "interop_unsent",
+                "Messages to Node servers that were dropped",
+                stats.broker.unsent,
+            ),
+            counter(
+                "interop_missed",
+                "Messages of Node servers that were dropped",
+                stats.broker.missed,
+            ),
+            counter("interop_broadcasts", "Events heard of Node servers", stats.broadcasts),
+            counter("interop_requests", "Requests heard of Node servers", stats.requests),
+            counter("interop_answers", "Answers given to Node servers", stats.answers),
+            counter(
+                "interop_garbage",
+                "Messages among Node servers that could not be read",
+                stats.garbage,
             ),
         ]
     });
