@@ -149,6 +149,41 @@ pub(crate) enum Answer {
     ServerSide(Arguments),
 }
 
+/// Reads what came over a channel with events for clients; who sent it. `None` if it is for another namespace.
+///
+/// # Errors
+/// [`Garbage`]
+pub fn read_event(
+    format: Format,
+    input: &[u8],
+    namespace: &str,
+) -> Result<Option<(String, Heard)>, Garbage> {
+    match format {
+        Format::Classic => classic::broadcast(input, namespace),
+        Format::Sharded => sharded::message(input, namespace),
+    }
+}
+
+/// Reads a request in the classic format; who asks. In the sharded one requests come like events.
+///
+/// # Errors
+/// [`Garbage`]
+pub fn read_request(input: &[u8], namespace: &str) -> Result<(String, Heard), Garbage> {
+    classic::request(input, namespace)
+}
+
+/// Writes an event for clients.
+pub fn write_event(
+    (format, uid, namespace): (Format, &str, &str),
+    (target, flags): (&Target, Flags),
+    emission: &Emission,
+) -> Vec<u8> {
+    match format {
+        Format::Classic => classic::write_broadcast(uid, namespace, (target, flags), emission),
+        Format::Sharded => sharded::write_broadcast(uid, namespace, (target, flags), emission),
+    }
+}
+
 /// Ids of Mynah nodes on the bus begin so.
 const OWN: &str = "mynah-";
 

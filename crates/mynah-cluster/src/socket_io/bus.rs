@@ -12,7 +12,9 @@ use tracing::{debug, warn};
 
 use super::classic::{self, Channels};
 use super::local::{Answers, LocalSockets};
-use super::{Answer, Arguments, Asker, Emission, Flags, Format, Heard, OWN, Target, sharded};
+use super::{
+    Answer, Arguments, Asker, Emission, Flags, Format, Heard, OWN, Target, sharded, write_event,
+};
 use crate::redis::{RedisError, RedisOptions, Style, connect_in};
 
 /// How to join.
@@ -125,22 +127,14 @@ impl SocketIoBus {
     /// Tells Node servers an event for their clients.
     pub fn emit(&self, namespace: &str, (target, flags): (&Target, Flags), emission: &Emission) {
         let parts = &self.0;
-        let (channel, payload) = match parts.format {
-            Format::Classic => {
-                let channel = Channels::new(&parts.key, namespace).of(target);
-                let written =
-                    classic::write_broadcast(&parts.uid, namespace, (target, flags), emission);
-                (channel, written)
-            }
+        let channel = match parts.format {
+            Format::Classic => Channels::new(&parts.key, namespace).of(target),
             Format::Sharded => {
-                let channel =
-                    sharded::channel_for(&sharded::channel(&parts.key, namespace), target);
-                let written =
-                    sharded::write_broadcast(&parts.uid, namespace, (target, flags), emission);
-                (channel, written)
+                sharded::channel_for(&sharded::channel(&parts.key, namespace), target)
             }
         };
-        self.publish(channel, payload);
+        let own = (parts.format, parts.uid.as_str(), namespace);
+        self.publish(channel, write_event(own, (target, flags), emission));
     }
 
     /// Makes sockets of Node servers enter rooms.
