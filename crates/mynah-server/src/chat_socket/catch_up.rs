@@ -20,6 +20,9 @@ pub(super) const PACE_FRAMES: usize = 64;
 /// How long a connection may take for that; below the time in which a ping must be answered.
 const PACE_TIME_MAX: Duration = Duration::from_secs(15);
 
+/// The store could not say what was missed.
+const UNREADABLE: CloseReason = CloseReason::Named("what was missed could not be read");
+
 /// Sends the events of a room after `since` while the connection is held, no faster than it takes them; gives
 /// the head up to which the room is told. `None` when the connection is over or does not hear the room.
 pub(super) async fn replay(
@@ -46,18 +49,14 @@ pub(super) async fn replay(
             }
             Some(caught.head_seq)
         }
-        Ok(caught) => {
-            resync(door, peer, socket, room).await;
-            Some(caught.head_seq)
-        }
+        Ok(caught) => resync(door, peer, socket, room).await.then_some(caught.head_seq),
         Err(ChatError::Denied(_)) => {
             peer.hub.unsubscribe(peer.id, socket.dialect(), vec![topics::room(room)]).await;
             None
         }
         Err(error) => {
             tracing::warn!(%room, %error, "catching up failed");
-            resync(door, peer, socket, room).await;
-            Some(since)
+            resync(door, peer, socket, room).await.then_some(since)
         }
     }
 }
@@ -76,14 +75,19 @@ fn last_seq(events: &[Event], since: u64) -> u64 {
     events.last().map_or(since, |event| event.seq)
 }
 
-/// Tells the client that its picture of a room cannot be completed by events: read it anew.
-async fn resync(door: &ChatSockets, peer: &Peer, socket: &ChatSocket, room: &RoomId) {
-    let Some(person) = &socket.person else { return };
-    let Ok(view) = door.house.chat.room(&person.who.actor, room).await else { return };
+/// Tells the client that its picture of a room cannot be completed by events: read it anew. If that cannot be
+/// told either, the connection ends: it comes back, and no hole stays unnoticed.
+async fn resync(door: &ChatSockets, peer: &Peer, socket: &ChatSocket, room: &RoomId) -> bool {
+    let Some(person) = &socket.person else { return false };
+    let Ok(view) = door.house.chat.room(&person.who.actor, room).await else {
+        peer.end(UNREADABLE).await;
+        return false;
+    };
     let spoken = (Subject::Room(&view.room), None);
     if let Some(frame) = door.dialects.frame(socket.dialect(), "room.resync", spoken, now(door)) {
         peer.send(frame).await;
     }
+    true
 }
 
 /// What a `sync` request is answered with.
