@@ -420,7 +420,11 @@ impl Node {
                     self.parts.dispatcher.reached(pos);
                 }
                 Action::Resync(channel) => resync(&self.parts.dispatcher.hub, &channel).await,
-                Action::Settled(channel) => self.parts.interests.settle(&channel),
+                Action::Settled(channel) => {
+                    // Events from before are not dispatched here: who read a list of rooms before reads it again.
+                    self.parts.dispatcher.dispatched.fetch_add(1, Ordering::AcqRel);
+                    self.parts.interests.settle(&channel);
+                }
             }
         }
     }
