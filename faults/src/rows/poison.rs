@@ -127,7 +127,7 @@ fn write(site: &Site, room: &str, sql: &str) -> Result<String> {
 async fn on_the_broker(site: &Site, scene: &mut Scene, plan: &Plan) -> Result<()> {
     let before = garbage_counted(site).await;
     let broker = site.broker.as_ref().context("no broker")?;
-    let garbage = garbage(&mut Dice::new(plan.seed), plan.pick(40, 1_000));
+    let garbage = garbage(&mut Dice::new(plan.seed), plan.pick(40, 200));
     let port = broker.port();
     let channels = match broker {
         Broker::Redis(_) => redis(port, &garbage).await?,
@@ -159,7 +159,7 @@ async fn garbage_counted(site: &Site) -> Option<f64> {
 fn garbage(dice: &mut Dice, count: usize) -> Vec<Vec<u8>> {
     let mut all = vec![Vec::new(), b"{}".to_vec(), vec![0x91; 20_000], b"[".repeat(20_000)];
     for _ in all.len()..count {
-        let most = 1 << dice.below(15);
+        let most = 1 << dice.below(13);
         let length = dice.below(most);
         all.push((0..length).map(|_| dice.next() as u8).collect());
     }
@@ -192,8 +192,8 @@ async fn redis(port: u16, garbage: &[Vec<u8>]) -> Result<usize> {
             batch.extend_from_slice(b"\r\n");
         }
         stream.write_all(&batch).await?;
-        drained(&mut stream).await?;
     }
+    drained(&mut stream).await?;
     Ok(channels.len())
 }
 
