@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::fleet::{Fleet, Verdict};
-use crate::machine::{Cpu, FamilyCpu, Memory};
+use crate::machine::{self, Cpu, FamilyCpu, Memory};
 use crate::tally::Histogram;
 
 /// Sending stops while this many messages are unanswered: an overloaded server is not buried for minutes.
@@ -120,6 +120,9 @@ fn idle_cost(fleet: &mut Fleet, pids: &[u32], length: Duration) -> Result<Vec<f6
 /// Settles, measures the idle cost, warms up, measures the window and waits for what is under way. The first of
 /// `pids` is the server, the others are watched beside it, each with the processes that it has started.
 pub(crate) fn measure(fleet: &mut Fleet, pids: &[u32], plan: &Plan) -> Result<Measured> {
+    for &pid in pids.iter().skip(1) {
+        machine::raise_priority(pid);
+    }
     fleet.settle(Duration::from_millis(200), Duration::from_secs(5))?;
     let idle_ns_per_s = idle_cost(fleet, pids, plan.idle)?;
     drive(fleet, plan, plan.warm_up)?;

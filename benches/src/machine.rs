@@ -35,6 +35,27 @@ pub(crate) fn own_scheduling_group() {
     }
 }
 
+/// The process and those that it has started, of all its threads.
+fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+    }
+    family
+}
+
+/// Asks for the priority of [`own_scheduling_group`] for processes that went into sessions of their own since, as
+/// those of PostgreSQL do: between servers that have it they would get next to nothing.
+pub(crate) fn raise_priority(parent: u32) {
+    if has_priority() {
+        for pid in family(parent) {
+            // Fails only if it is gone.
+            fs::write(format!("/proc/{pid}/autogroup"), HIGHEST_PRIORITY).unwrap_or_default();
+        }
+    }
+}
+
 fn has_priority() -> bool {
     let group = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
     group.trim_end().ends_with(&format!("nice {HIGHEST_PRIORITY}"))
@@ -97,15 +118,9 @@ pub(crate) struct FamilyCpu {
 
 impl FamilyCpu {
     pub(crate) fn of(pid: u32) -> Self {
-        let parent = Cpu::of(pid);
-        let reaped_ns = parent.reaped_ns;
-        let mut members = BTreeMap::from([(pid, parent)]);
-        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
-                members.insert(child, Cpu::of(child));
-            }
-        }
+        let members: BTreeMap<u32, Cpu> =
+            family(pid).into_iter().map(|pid| (pid, Cpu::of(pid))).collect();
+        let reaped_ns = members.get(&pid).map_or(0, |parent| parent.reaped_ns);
         Self { members, reaped_ns }
     }
 

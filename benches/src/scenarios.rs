@@ -96,9 +96,17 @@ impl Scenario {
 
     /// How long it may take.
     pub(crate) fn limit_s(self, context: &Context) -> u64 {
-        let is_long = context.history_messages > 100_000
-            || matches!(self, Self::NodesRedis | Self::NodesNats | Self::NodesNode);
-        if is_long { 240 } else { 90 }
+        // On a slow disk, making rooms and members takes most of it.
+        let is_on_nodes = matches!(self, Self::NodesRedis | Self::NodesNats | Self::NodesNode);
+        let is_long =
+            matches!(self, Self::BPostgres | Self::CPostgres) || context.history_messages > 100_000;
+        if is_on_nodes {
+            480
+        } else if is_long {
+            240
+        } else {
+            90
+        }
     }
 
     pub(crate) fn run(self, context: &mut Context) -> Result<Table> {

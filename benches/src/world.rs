@@ -9,7 +9,7 @@ use crate::http::Http;
 use crate::launch::{MynahSetup, Server};
 
 /// Requests under way at a time: enough for the server to commit them in groups.
-const WORKERS: usize = 24;
+const WORKERS: usize = 64;
 
 /// Runs `job` for every index below `count` on a few kept connections; stops at the first failure.
 fn spread<T: Send>(

@@ -61,7 +61,7 @@ fn closed_loop(fleet: &mut Fleet, pid: u32, warm_up: Duration, window: Duration)
 }
 
 /// Appends 4 KiB and syncs, as one commit does.
-fn one_sync(directory: &Path, length: Duration) -> Result<Histogram> {
+pub(super) fn one_sync(directory: &Path, length: Duration) -> Result<Histogram> {
     let mut file = File::create(directory.join("sync-probe"))?;
     let mut histogram = Histogram::default();
     let began = Instant::now();

@@ -10,6 +10,7 @@ use super::crowd::{AT_ONCE, TARGET};
 use crate::fleet::{Dial, Fleet, Speech};
 use crate::launch::{MynahSetup, Server};
 use crate::load::{Measured, Plan, measure};
+use crate::machine;
 use crate::programs;
 use crate::report::{Goal, Table};
 use crate::world;
@@ -92,6 +93,7 @@ impl Cluster {
         let setup = context.setup.with("DATABASE_URL", &database).with(name, url);
         let node = |_| Server::mynah(&setup, &context.data()?);
         let nodes: Vec<Server> = (0..3).map(node).collect::<Result<_>>()?;
+        machine::raise_priority(postgres.pid());
         for node in &nodes {
             node.wait_for_metric("mynah_cluster_nodes", nodes.len() as u64)?;
         }
@@ -155,10 +157,10 @@ impl Run {
             burst: 1,
             volley: 1,
             // Longer than elsewhere: a node without members is to cost next to nothing beyond it.
-            idle: context.seconds(5.0, 1.5),
+            idle: context.seconds(5.0, 2.0),
             warm_up: context.seconds(1.0, 0.3),
-            window: context.seconds(5.0, 1.5),
-            drain: Duration::from_secs(5),
+            window: context.seconds(5.0, 2.0),
+            drain: Duration::from_secs(20),
         };
         let measured = measure(&mut fleet, &cluster.pids(), &plan)?;
         let first = measured.cpu_us_per_message;
