@@ -50,9 +50,10 @@ impl Channels {
             Some(user_id) => {
                 let passed = self.gates().pass(topic.as_str()).await;
                 let left = app.with_channel(name.as_str(), |channel| {
-                    let left = channel.presence.as_mut().and_then(|here| here.left(user_id));
-                    if left.is_some() {
-                        gone_here(app, &shared, user_id);
+                    let is_last = || app.member_went(&shared, user_id);
+                    let left = channel.presence.as_mut().and_then(|all| all.left(user_id, is_last));
+                    if left == Some(Gone::Everywhere) {
+                        tell_removed(app, &shared, user_id);
                     }
                     app.vacate(&shared, channel);
                     (left, channel.sockets)
@@ -128,8 +129,12 @@ impl Channels {
         let topic = app.topic(name.as_str());
         let passed = self.gates().pass(topic.as_str()).await;
         let faded = app.with_channel(name.as_str(), |channel| {
-            let faded = channel.presence.as_mut()?.faded(user_id, ticket)?;
-            gone_here(app, &name.shared(), user_id);
+            let shared = name.shared();
+            let is_last = || app.member_went(&shared, user_id);
+            let faded = channel.presence.as_mut()?.faded(user_id, ticket, is_last)?;
+            if faded == Gone::Everywhere {
+                tell_removed(app, &shared, user_id);
+            }
             Some((faded, channel.sockets))
         });
         if let Some(Some((Gone::Everywhere, audience))) = faded {
@@ -203,11 +208,7 @@ impl Channels {
     }
 }
 
-/// A member is in a channel here no more: back ends are told, if no other node has it. Under the channel's
-/// lock.
-fn gone_here(app: &AppState, channel: &Arc<str>, user_id: &Arc<str>) {
-    if app.member_went(channel, user_id) {
-        let (channel, user_id) = (Arc::clone(channel), Arc::clone(user_id));
-        app.tell(Happening::MemberRemoved { channel, user_id });
-    }
+fn tell_removed(app: &AppState, channel: &Arc<str>, user_id: &Arc<str>) {
+    let (channel, user_id) = (Arc::clone(channel), Arc::clone(user_id));
+    app.tell(Happening::MemberRemoved { channel, user_id });
 }

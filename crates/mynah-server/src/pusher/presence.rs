@@ -35,12 +35,10 @@ struct Here {
     arrival: u64,
     /// Set while no socket is left and the member may still come back.
     fading: Option<u64>,
-    /// Whether other nodes have the member.
-    is_elsewhere: bool,
 }
 
 impl Here {
-    /// Whether this node has the member.
+    /// Whether this node has the member. If not, another has: nobody else is on the list.
     fn is_local(&self) -> bool {
         self.sockets > 0 || self.fading.is_some()
     }
@@ -76,9 +74,9 @@ pub(super) enum Gone {
 
 impl Presence {
     /// Nobody here; these elsewhere.
-    pub(super) fn with(others: Vec<Membership>) -> Self {
+    pub(super) fn with(others: &[Membership]) -> Self {
         let mut presence = Self::default();
-        for member in &others {
+        for member in others {
             presence.elsewhere(member, true);
         }
         presence
@@ -100,19 +98,18 @@ impl Presence {
 
     /// Other nodes have a member, or none of them has; `true` if the list has changed by it.
     pub(super) fn elsewhere(&mut self, member: &Membership, is_there: bool) -> bool {
-        if let Some(here) = self.members.get_mut(&member.user_id) {
-            here.is_elsewhere = is_there;
+        if let Some(here) = self.members.get(&member.user_id) {
             return !here.is_local() && !is_there && self.remove(&member.user_id);
         }
         if is_there {
             let info = member.info.as_deref().map(RawValue::to_owned);
-            self.insert(Arc::clone(&member.user_id), (info, 0, true));
+            self.insert(Arc::clone(&member.user_id), info, 0);
         }
         is_there
     }
 
-    fn insert(&mut self, id: Arc<str>, (info, sockets, is_elsewhere): (Info, u32, bool)) {
-        let here = Here { info, sockets, arrival: self.arrivals, fading: None, is_elsewhere };
+    fn insert(&mut self, id: Arc<str>, info: Info, sockets: u32) {
+        let here = Here { info, sockets, arrival: self.arrivals, fading: None };
         self.arrivals += 1;
         self.members.insert(id, here);
         self.succeeded = None;
@@ -141,17 +138,18 @@ impl Presence {
             return None;
         }
         let id: Arc<str> = member.user_id.as_str().into();
-        self.insert(Arc::clone(&id), (member.user_info.clone(), 1, false));
+        self.insert(Arc::clone(&id), member.user_info.clone(), 1);
         self.local += 1;
         Some(Came::First(id))
     }
 
-    /// A socket of a member left of its own will; from where the member left with it, if so.
-    pub(super) fn left(&mut self, user_id: &str) -> Option<Gone> {
+    /// A socket of a member left of its own will; from where the member left with it, if so. `is_last` is
+    /// asked then whether no other node has the member.
+    pub(super) fn left(&mut self, user_id: &str, is_last: impl FnOnce() -> bool) -> Option<Gone> {
         let here = self.members.get_mut(user_id).filter(|here| here.is_local())?;
         here.sockets = here.sockets.saturating_sub(1);
         let leaves = here.sockets == 0 && here.fading.is_none();
-        leaves.then(|| self.remove_local(user_id))
+        leaves.then(|| self.remove_local(user_id, is_last()))
     }
 
     /// A socket of a member is gone; `true` if it was the last: then [`Self::faded`] ends the
@@ -166,18 +164,22 @@ impl Presence {
         fades
     }
 
-    /// The time to come back is over; from where the member left, if so.
-    pub(super) fn faded(&mut self, user_id: &str, ticket: u64) -> Option<Gone> {
+    /// The time to come back is over; from where the member left, if so. `is_last` as above.
+    pub(super) fn faded(
+        &mut self,
+        user_id: &str,
+        ticket: u64,
+        is_last: impl FnOnce() -> bool,
+    ) -> Option<Gone> {
         let here = self.members.get_mut(user_id).filter(|here| here.fading == Some(ticket))?;
         here.fading = None;
-        Some(self.remove_local(user_id))
+        Some(self.remove_local(user_id, is_last()))
     }
 
     /// A member whose last socket here is gone leaves.
-    fn remove_local(&mut self, user_id: &str) -> Gone {
+    fn remove_local(&mut self, user_id: &str, is_last: bool) -> Gone {
         self.local = self.local.saturating_sub(1);
-        let is_elsewhere = self.members.get(user_id).is_some_and(|here| here.is_elsewhere);
-        if is_elsewhere {
+        if !is_last {
             return Gone::Here;
         }
         self.remove(user_id);
@@ -260,9 +262,9 @@ mod tests {
         assert_eq!(presence.came(&member("a", None), 10), Some(Came::Again("a".into())));
         presence.came(&member("b", None), 10);
         assert_eq!(ids(&presence), ["a", "b"]);
-        assert_eq!(presence.left("a"), None, "one socket is left");
-        assert_eq!(presence.left("a"), Some(Gone::Everywhere));
-        assert_eq!(presence.left("a"), None, "nobody leaves twice");
+        assert_eq!(presence.left("a", || true), None, "one socket is left");
+        assert_eq!(presence.left("a", || true), Some(Gone::Everywhere));
+        assert_eq!(presence.left("a", || true), None, "nobody leaves twice");
         assert_eq!(ids(&presence), ["b"]);
     }
 
@@ -273,11 +275,11 @@ mod tests {
         assert!(presence.lost("a", 7));
         assert!(!presence.lost("a", 8), "fades once");
         assert_eq!(presence.came(&member("a", Some("2")), 10), Some(Came::Again("a".into())));
-        assert_eq!(presence.faded("a", 7), None);
+        assert_eq!(presence.faded("a", 7, || true), None);
         assert_eq!(presence.all()[0].user_info.as_ref().unwrap().get(), "2");
         assert!(presence.lost("a", 9));
-        assert_eq!(presence.faded("a", 7), None, "an earlier absence");
-        assert_eq!(presence.faded("a", 9), Some(Gone::Everywhere));
+        assert_eq!(presence.faded("a", 7, || true), None, "an earlier absence");
+        assert_eq!(presence.faded("a", 9, || true), Some(Gone::Everywhere));
         assert!(presence.is_deserted());
         assert_eq!(presence.len(), 0);
     }
@@ -289,14 +291,13 @@ mod tests {
 
     #[test]
     fn a_member_is_there_as_long_as_any_node_has_it() {
-        let mut presence = Presence::with(vec![elsewhere("a")]);
+        let mut presence = Presence::with(&[elsewhere("a")]);
         assert!(presence.is_deserted());
         assert_eq!(presence.came(&member("a", None), 1), Some(Came::Local("a".into())));
         assert!(!presence.elsewhere(&elsewhere("a"), false), "still here");
-        assert!(!presence.elsewhere(&elsewhere("a"), true));
         assert!(presence.elsewhere(&elsewhere("b"), true));
-        assert_eq!(presence.left("a"), Some(Gone::Here));
-        assert_eq!(presence.left("a"), None);
+        assert_eq!(presence.left("a", || false), Some(Gone::Here));
+        assert_eq!(presence.left("a", || true), None);
         assert!(presence.is_deserted());
         assert_eq!(ids(&presence), ["a", "b"]);
         assert!(presence.elsewhere(&elsewhere("a"), false));
@@ -304,7 +305,7 @@ mod tests {
         presence.came(&member("b", None), 1);
         assert!(presence.lost("b", 1));
         assert!(!presence.elsewhere(&elsewhere("b"), false), "may come back");
-        assert_eq!(presence.faded("b", 1), Some(Gone::Everywhere));
+        assert_eq!(presence.faded("b", 1, || true), Some(Gone::Everywhere));
         assert_eq!(presence.len(), 0);
     }
 
@@ -330,7 +331,7 @@ mod tests {
         presence.came(&member("a", None), 10);
         let again = presence.succeeded("presence-x");
         assert_eq!(again.stream().as_ptr(), frame.stream().as_ptr());
-        presence.left("b");
+        presence.left("b", || true);
         assert!(presence.succeeded("presence-x").len() < frame.len());
     }
 }

@@ -208,7 +208,7 @@ impl AppState {
         let presence = (name.kind() == ChannelKind::Presence).then(|| {
             let company = self.shared.company.get();
             let others = company.map(|all| all.crowd().members_elsewhere(&self.id, name.as_str()));
-            Box::new(Presence::with(others.unwrap_or_default()))
+            Box::new(Presence::with(&others.unwrap_or_default()))
         });
         let channel = stripe.channels.entry(name.shared()).or_insert_with(|| Channel {
             topic: self.topic(name.as_str()),

@@ -148,6 +148,7 @@ async fn members<const N: usize>(bus: &InProcess) -> [Member; N] {
 
 const ANN: &str = r#"{"user_id":"ann","user_info":{"name":"Ann"}}"#;
 const BOB: &str = r#"{"user_id":"bob"}"#;
+const EVE: &str = r#"{"user_id":"eve"}"#;
 
 fn channel_of(what: &Happening) -> (&'static str, String) {
     match what {
@@ -236,14 +237,21 @@ async fn a_presence_channel_has_the_members_of_all_nodes() {
     until(|| three.members("presence-x") == ["ann", "bob"]).await;
     let mut tab = three.house.client().await;
     tab.join("presence-x", Some(ANN)).await;
+    let mut eve = one.house.client().await;
+    eve.join("presence-x", Some(EVE)).await;
+    bob.find("pusher_internal:member_added").await;
     ann.unsubscribe("presence-x").await;
+    ann.settled().await;
     tab.send(json!({ "event": "client-still", "channel": "presence-x", "data": {} })).await;
     let seen = bob.next().await;
     assert_eq!(seen["event"], "client-still", "ann has not gone: {seen}");
+    assert_eq!(eve.next().await["event"], "client-still", "where she was, too");
     tab.unsubscribe("presence-x").await;
-    let removed = data(&bob.find("pusher_internal:member_removed").await);
-    assert_eq!(removed["user_id"], "ann");
-    until(|| all.iter().all(|member| member.members("presence-x") == ["bob"])).await;
+    for client in [&mut bob, &mut eve] {
+        let removed = data(&client.find("pusher_internal:member_removed").await);
+        assert_eq!(removed["user_id"], "ann");
+    }
+    until(|| all.iter().all(|member| member.members("presence-x") == ["bob", "eve"])).await;
     let mut told = told_by(&all);
     told.sort();
     assert_eq!(
