@@ -43,23 +43,28 @@ impl Ears {
             tokio::spawn(tell_news(self.crowd.clone(), self.live.clone(), self.channels.clone()));
         let digests = tokio::spawn(self.crowd.clone().keep());
         while let Some(word) = words.recv().await {
-            let understood = match word {
-                Word::Told(told) => Some(self.live.heard(told).await),
-                Word::Control(control) => Some(self.sockets.obey(control).await),
-                Word::Channel(_, body) => self.channels.heard(body).await,
-                Word::People(from, body) => {
-                    self.crowd.room().await;
-                    self.crowd.heard(from, &body)
-                }
-                Word::NodeCame(slot) => Some(self.crowd.node_came(slot)),
-                Word::NodeGone(slot, epoch) => Some(self.crowd.node_gone(slot, epoch)),
-            };
-            if understood.is_none() {
+            if self.act(word).await.is_none() {
                 self.stats.garbage.fetch_add(1, Ordering::Relaxed);
             }
         }
         news.abort();
         digests.abort();
+    }
+
+    /// `None`: it cannot be understood.
+    async fn act(&self, word: Word) -> Option<()> {
+        match word {
+            Word::Told(told) => self.live.heard(told).await,
+            Word::Control(control) => self.sockets.obey(control).await,
+            Word::Channel(_, body) => return self.channels.heard(body).await,
+            Word::People(from, body) => {
+                self.crowd.room().await;
+                return self.crowd.heard(from, &body);
+            }
+            Word::NodeCame(slot) => self.crowd.node_came(slot),
+            Word::NodeGone(slot, epoch) => self.crowd.node_gone(slot, epoch),
+        }
+        Some(())
     }
 }
 

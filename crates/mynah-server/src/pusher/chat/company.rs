@@ -58,8 +58,12 @@ impl Threads {
         if *wanted == needs {
             return;
         }
-        needs.iter().for_each(|topic| company.interests().want(topic.clone()));
-        wanted.iter().for_each(|topic| company.interests().unwant(topic));
+        for topic in &needs {
+            company.interests().want(topic.clone());
+        }
+        for topic in &*wanted {
+            company.interests().unwant(topic);
+        }
         *wanted = needs;
     }
 
@@ -67,7 +71,9 @@ impl Threads {
     pub(super) fn unwant(&self, link: &Link) {
         let Some(company) = self.0.parts.channels.company() else { return };
         let wanted = std::mem::take(&mut *link.wanted.lock());
-        wanted.iter().for_each(|topic| company.interests().unwant(topic));
+        for topic in &wanted {
+            company.interests().unwant(topic);
+        }
     }
 
     /// Waits until what other nodes say for a link comes here.

@@ -57,9 +57,10 @@ impl Channels {
         };
         if let Some((topic, sockets)) = app.audience(channel.as_str()) {
             app.counters.sent(sockets, frame.len());
-            let class = match event.fades {
-                true => Class::Ephemeral { key: self.fingerprint(&topic) },
-                false => Class::Durable,
+            let class = if event.fades {
+                Class::Ephemeral { key: self.fingerprint(&topic) }
+            } else {
+                Class::Durable
             };
             let except = event.excepted().map(|id| self.session(id));
             let frames = LazyFrames::new(move |_| Some(frame.clone()));
@@ -109,9 +110,10 @@ impl Channels {
             Who::Channel(app, channel) => {
                 if news.is_ours {
                     let channel = Arc::clone(channel);
-                    let what = match news.is_there {
-                        true => Happening::ChannelOccupied { channel },
-                        false => Happening::ChannelVacated { channel },
+                    let what = if news.is_there {
+                        Happening::ChannelOccupied { channel }
+                    } else {
+                        Happening::ChannelVacated { channel }
                     };
                     self.tell_of(app, what).await;
                 }
@@ -141,9 +143,10 @@ impl Channels {
         }
         if news.is_ours {
             let (channel, user_id) = (Arc::clone(channel), Arc::clone(user_id));
-            let what = match news.is_there {
-                true => Happening::MemberAdded { channel, user_id },
-                false => Happening::MemberRemoved { channel, user_id },
+            let what = if news.is_there {
+                Happening::MemberAdded { channel, user_id }
+            } else {
+                Happening::MemberRemoved { channel, user_id }
             };
             self.tell_of(app, what).await;
         }
