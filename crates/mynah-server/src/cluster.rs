@@ -1,7 +1,6 @@
 //! One node among several: what it hears of the others, and what it tells them.
 
 pub mod directory;
-pub mod ears;
 pub mod forward;
 pub mod interests;
 pub mod membership;

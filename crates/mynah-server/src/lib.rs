@@ -21,6 +21,7 @@ pub mod dialects;
 pub mod dispatch;
 pub mod doctor;
 pub mod drain;
+pub mod ears;
 pub mod engine_io;
 pub mod failure;
 pub mod frames;

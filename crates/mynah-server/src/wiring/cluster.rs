@@ -16,7 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::gauges;
 use crate::cluster::directory::Directory;
-use crate::cluster::ears::{Ears, watch_sign_ins};
 use crate::cluster::forward::Forwarder;
 use crate::cluster::interests::Interests;
 use crate::cluster::membership::{self, Membership, Usurped};
@@ -25,6 +24,7 @@ use crate::cluster::people::Crowd;
 use crate::cluster::voice::Voice;
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::ears::{Ears, watch_sign_ins};
 use crate::pusher::{Channels, Company};
 use crate::state::House;
 use crate::stores::Stores;

@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::cluster::directory::Directory;
-use crate::cluster::ears::Ears;
 use crate::cluster::interests::Interests;
 use crate::cluster::node::{Inputs, Node, Parts};
 use crate::cluster::people::Crowd;
 use crate::cluster::voice::Voice;
 use crate::config::PusherConfig;
 use crate::dispatch::Dispatcher;
+use crate::ears::Ears;
 use crate::pusher::Channels;
 use crate::recovery::Reached;
 

@@ -11,12 +11,12 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::cluster::directory::Directory;
-use crate::cluster::ears::Ears;
 use crate::cluster::node::{Inputs, Node, Parts};
 use crate::cluster::people::{Crowd, Who};
 use crate::cluster::voice::Voice;
 use crate::dialects::Dialects;
 use crate::dispatch::Dispatcher;
+use crate::ears::Ears;
 use crate::pusher::Company;
 use crate::recovery::Reached;
 use crate::test_world::World;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use mynah_domain::ports::{AccountStore, Clock};
 use tokio::sync::mpsc;
 
-use super::interests::Interests;
-use super::node::{NodeStats, Word};
-use super::people::{Crowd, Who};
-use super::voice::Voice;
+use crate::cluster::interests::Interests;
+use crate::cluster::node::{NodeStats, Word};
+use crate::cluster::people::{Crowd, Who};
+use crate::cluster::voice::Voice;
+use crate::cluster::wire::Control;
 use crate::live::Live;
 use crate::pusher::Channels;
 use crate::sockets::Sockets;
@@ -96,7 +97,7 @@ pub async fn watch_sign_ins(
             match accounts.ended_sessions(some, clock.now()).await {
                 Ok(ended) => {
                     for family in ended {
-                        sockets.obey(super::wire::Control::EndSignIn(family)).await;
+                        sockets.obey(Control::EndSignIn(family)).await;
                     }
                 }
                 Err(error) => {
