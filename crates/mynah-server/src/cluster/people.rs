@@ -12,6 +12,7 @@ mod who;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mynah_domain::{AppId, TenantId, Timestamp, UserId};
@@ -77,6 +78,8 @@ struct State {
 struct Inner {
     voice: Voice,
     state: Mutex<State>,
+    /// How many other nodes there are, to be asked without the lock.
+    company: AtomicUsize,
     /// There is news.
     told: Notify,
     /// There is room for news.
@@ -110,6 +113,7 @@ impl Crowd {
         Self(Arc::new(Inner {
             voice,
             state: Mutex::new(state),
+            company: AtomicUsize::new(0),
             told: Notify::new(),
             taken: Notify::new(),
             start: Instant::now(),
@@ -174,13 +178,14 @@ impl Crowd {
 
     /// How many other nodes there are.
     pub fn company(&self) -> usize {
-        self.0.state.lock().nodes.len()
+        self.0.company.load(Ordering::Relaxed)
     }
 
     /// A node was heard for the first time, or anew.
     pub fn node_came(&self, slot: u16) {
         let mut state = self.0.state.lock();
         state.nodes.insert(slot);
+        self.0.company.store(state.nodes.len(), Ordering::Relaxed);
         self.say_digest(&state);
     }
 
@@ -188,6 +193,7 @@ impl Crowd {
     pub fn node_gone(&self, slot: u16, epoch: u64) {
         let mut state = self.0.state.lock();
         state.nodes.remove(&slot);
+        self.0.company.store(state.nodes.len(), Ordering::Relaxed);
         state.people.expire_node(slot, epoch);
         self.act(&mut state, &[], None);
         if self.is_lowest(&state) {

@@ -69,7 +69,7 @@ async fn carry(nodes: &mut [Node]) {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    while nodes.iter_mut().fold(false, |any, node| node.hear() || any) {}
+    while nodes.iter_mut().any(Node::hear) {}
 }
 
 async fn nodes(bus: &InProcess, count: u16) -> Vec<Node> {

@@ -256,7 +256,14 @@ async fn a_presence_channel_has_the_members_of_all_nodes() {
     told.sort();
     assert_eq!(
         told,
-        ["added ann", "added bob", "client client-still", "occupied presence-x", "removed ann",],
+        [
+            "added ann",
+            "added bob",
+            "added eve",
+            "client client-still",
+            "occupied presence-x",
+            "removed ann",
+        ],
         "once each"
     );
 }
