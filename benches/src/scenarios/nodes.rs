@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Context;
-use super::crowd::{AT_ONCE, TARGET};
+use super::crowd::TARGET;
 use crate::fleet::{Dial, Fleet, Speech};
 use crate::launch::{MynahSetup, Server};
 use crate::load::{Measured, Plan, measure};
@@ -19,6 +19,8 @@ const MEMBERS: u32 = 10;
 /// Messages a second: few enough that three nodes, Mynah's or Node's, leave half of their core idle.
 const RATE: f64 = 1_000.0;
 const CONNECT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Handshakes under way at a time: no storm, for each asks the database shared by all.
+const AT_ONCE: usize = 32;
 
 /// What the nodes are and how they hear of each other.
 #[derive(Clone, Copy)]
