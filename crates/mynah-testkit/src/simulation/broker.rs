@@ -219,6 +219,9 @@ impl World {
         let is_on = self.nodes[node].process.is_some();
         let link = &mut self.broker.links[node];
         if is_on && !link.is_up {
+            if let Some((_, until)) = &mut self.nodes[node].upset {
+                *until = self.now;
+            }
             link.is_up = true;
             link.is_told = false;
             link.connections += 1;

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mynah_hub::cluster::{
-    Action, Envelope, Follower, FollowerConfig, Frontier, Heard, Item, Peers, People, PeopleAction,
-    PeopleConfig,
+    Action, Envelope, Follower, FollowerConfig, Frontier, Heard, Item, Peers, People, PeopleConfig,
 };
 use mynah_hub::{
-    BrokerEvent, Class, CloseEach, CloseReason, Dialect, Frame, LazyFrames, Limits, Link,
-    NewSession, Publication, Pulse, SessionEvents, SessionId, Shard, Topic,
+    BrokerEvent, Class, CloseEach, CloseReason, Dialect, Frame, LazyFrames, Limits, Publication,
+    SessionEvents, SessionId, Shard, Topic,
 };
 use parking_lot::Mutex;
 
@@ -20,6 +19,11 @@ use super::faults::Sabotage;
 use super::store::{Lease, Message, Outcome, Stored};
 use super::wire::{Word, line};
 use super::world::{Event, LEASE_MS, Question, ROOMS, World, room_of, topic_of};
+
+mod people;
+mod sessions;
+
+use sessions::tell_client;
 
 const DIALECT: Dialect = Dialect(0);
 const BEAT_MS: u64 = 1_000;
@@ -99,6 +103,8 @@ pub(super) struct Process {
     eager: Frontier,
     /// When the slots of all nodes were read, and which.
     directory: (u64, Vec<u16>),
+    /// When it was told that messages of others were lost.
+    missed_at: Option<u64>,
     /// What was delivered of all at some time.
     base: Option<(u64, u64)>,
     pub(super) is_over: bool,
@@ -164,6 +170,7 @@ impl Process {
             told_on: 0,
             eager: Frontier::default(),
             directory: (world.now, world.store.slots(world.now)),
+            missed_at: None,
             base: None,
             is_over: false,
         }
@@ -282,7 +289,10 @@ impl Process {
             BrokerEvent::Up | BrokerEvent::Down | BrokerEvent::Missed if is_deaf => {}
             BrokerEvent::Up => self.follower.broker_up(now),
             BrokerEvent::Down => self.follower.broker_down(now),
-            BrokerEvent::Missed => self.follower.missed(now),
+            BrokerEvent::Missed => {
+                self.missed_at = Some(now);
+                self.follower.missed(now);
+            }
             BrokerEvent::Unsent => self.follower.unsent(now),
         }
     }
@@ -464,81 +474,6 @@ impl Process {
         world.after(ms, Event::Acked { sender: message.sender, number: message.number });
     }
 
-    fn connect(
-        &mut self,
-        world: &mut World,
-        (listener, connection): (usize, u64),
-        wire: Wire,
-        since: Vec<(usize, u64)>,
-    ) {
-        if wire.0.lock().is_shut {
-            return;
-        }
-        wire.0.lock().is_accepted = true;
-        let link = Link::Stream { socket: wire.clone(), compact: false };
-        let events = Arc::<Ends>::clone(&self.ends);
-        let new = NewSession { dialect: DIALECT, link, events, pulse: Pulse::default() };
-        let Ok(id) = self.shard.attach(new) else { return };
-        self.shard.hold(id, DIALECT);
-        let user = world.listeners[listener].number;
-        let here = self.users.entry(user).or_insert((0, world.now));
-        here.0 += 1;
-        if here.0 == 1 {
-            self.people.came(user);
-        }
-        let mut waits_for = BTreeSet::new();
-        for &(room, _) in &since {
-            self.shard.subscribe(id, DIALECT, &topic_of(room));
-            self.interest[room] += 1;
-            if self.interest[room] == 1 {
-                self.unsettled.insert(room);
-                self.follower.want(world.now, &topic_of(room));
-            }
-            if self.unsettled.contains(&room) && world.run.sabotage != Sabotage::NoSettling {
-                waits_for.insert(room);
-            }
-        }
-        let session = Session { id, listener, connection, wire, since, waits_for, tries: 0 };
-        let is_ready = session.waits_for.is_empty();
-        // Listeners count their connections apart from each other.
-        let key = key(listener, connection);
-        self.sessions.insert(key, session);
-        if is_ready {
-            self.ask_history(world, key);
-        }
-    }
-
-    fn ask_history(&mut self, world: &mut World, key: u64) {
-        let Some(session) = self.sessions.get(&key) else { return };
-        let after = session.since.clone();
-        world.ask(self.node, Question::History { connection: key, after });
-    }
-
-    fn history(&mut self, world: &mut World, key: u64, rooms: Option<Vec<(usize, Vec<Stored>)>>) {
-        let Some(session) = self.sessions.get_mut(&key) else { return };
-        let id = session.id;
-        let Some(rooms) = rooms else {
-            session.tries += 1;
-            if session.tries < 5 {
-                return self.ask_history(world, key);
-            }
-            return self.shard.detach(id, CloseReason::Named("the store does not answer"));
-        };
-        let since: BTreeMap<usize, u64> = session.since.iter().copied().collect();
-        let mut after = Vec::new();
-        for (room, events) in rooms {
-            let head = events.last().map(|stored| stored.seq);
-            after.push((topic_of(room), head.or(since.get(&room).copied()).unwrap_or(0)));
-            for some in events.chunks(64) {
-                for stored in some {
-                    self.shard.send(id, Frame::stream_only(line(stored, None)), Class::Durable);
-                }
-                while self.shard.flush(64) {}
-            }
-        }
-        self.shard.resume(id, DIALECT, &after);
-    }
-
     fn act(&mut self, world: &mut World) {
         while let Some(action) = self.follower.next_action() {
             if !matches!(action, Action::Deliver(_)) {
@@ -568,19 +503,6 @@ impl Process {
                 }
                 Action::Settled(stream) => self.settled(world, room_of(&stream)),
             }
-        }
-    }
-
-    fn settled(&mut self, world: &mut World, room: usize) {
-        self.unsettled.remove(&room);
-        let mut ready = Vec::new();
-        for (key, session) in &mut self.sessions {
-            if session.waits_for.remove(&room) && session.waits_for.is_empty() {
-                ready.push(*key);
-            }
-        }
-        for key in ready {
-            self.ask_history(world, key);
         }
     }
 
@@ -634,83 +556,6 @@ impl Process {
         }
     }
 
-    fn end_sessions(&mut self, world: &mut World) {
-        let ended = std::mem::take(&mut *self.ends.0.lock());
-        for id in ended {
-            let Some(key) = self.sessions.iter().find(|(_, it)| it.id == id).map(|(key, _)| *key)
-            else {
-                continue;
-            };
-            let Some(session) = self.sessions.remove(&key) else { continue };
-            let user = world.listeners[session.listener].number;
-            if let Some(here) = self.users.get_mut(&user) {
-                here.0 -= 1;
-                if here.0 == 0 {
-                    self.users.remove(&user);
-                    self.people.went(&user);
-                }
-            }
-            for &(room, _) in &session.since {
-                self.interest[room] -= 1;
-                if self.interest[room] == 0 {
-                    self.unsettled.remove(&room);
-                    self.follower.unwant(world.now, &topic_of(room));
-                }
-            }
-            self.ending.push(session);
-        }
-    }
-
-    fn tell_people(&mut self, world: &mut World) {
-        while let Some(delta) = self.people.delta() {
-            self.say(world, &common(), &Word::Delta(delta));
-        }
-        while let Some(action) = self.people.next_action() {
-            match action {
-                PeopleAction::CameElsewhere(user) => {
-                    if !self.seen_elsewhere.insert(user) {
-                        world.fail(format!("node {} hears twice that {user} came", self.node));
-                    }
-                }
-                PeopleAction::WentElsewhere(user) => {
-                    if !self.seen_elsewhere.remove(&user) {
-                        world.fail(format!("node {} hears twice that {user} went", self.node));
-                    }
-                    self.check_flap(world, user);
-                }
-                PeopleAction::Ask { slot, .. } => self.say(world, &common(), &Word::Ask(slot)),
-            }
-        }
-    }
-
-    /// Who was there all the time, on a node that was heard of, must not be told to have gone.
-    fn check_flap(&self, world: &mut World, user: u32) {
-        let plan = &world.plan;
-        if plan.silent_drop + plan.told_drop + plan.unsent > 0 {
-            return;
-        }
-        let before = |node: usize| match world.nodes[node].upset_at {
-            Some(at) if at + 20_000 >= world.now => at.saturating_sub(3_000),
-            _ => world.now.saturating_sub(5_000),
-        };
-        let is_there = world.nodes.iter().enumerate().any(|(other, place)| {
-            let Some(process) = place.process.as_ref().filter(|_| other != self.node) else {
-                return false;
-            };
-            let known_since = before(other).min(before(self.node));
-            let is_heard = self
-                .heard_at
-                .get(&process.lease.slot)
-                .is_some_and(|at| at + 10_000 >= world.now && *at >= process.started_at);
-            let is_old = process.users.get(&user).is_some_and(|(_, since)| *since <= known_since);
-            is_heard && is_old && self.started_at <= known_since
-        });
-        if is_there {
-            let node = self.node;
-            world.fail(format!("node {node} is told that {user} went, who is there"));
-        }
-    }
-
     /// Events that came from the store as they were not heard.
     pub(super) fn healed(&self) -> u64 {
         self.follower.stats().healed
@@ -728,22 +573,5 @@ impl Process {
             told.push((session.listener, session.connection));
         }
         told
-    }
-}
-
-fn key(listener: usize, connection: u64) -> u64 {
-    (listener as u64) << 32 | connection
-}
-
-fn tell_client(world: &mut World, session: &Session) {
-    let is_due = {
-        let mut cable = session.wire.0.lock();
-        let has_news = !cable.out.is_empty() || cable.is_shut;
-        has_news && !std::mem::replace(&mut cable.is_told, has_news)
-    };
-    if is_due {
-        let (listener, connection) = (session.listener, session.connection);
-        let ms = world.dice.between(1, 8);
-        world.after(ms, Event::Read { listener, connection });
     }
 }

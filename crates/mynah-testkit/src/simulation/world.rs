@@ -120,8 +120,8 @@ pub(super) struct Node {
     /// What waits while the node is paused.
     backlog: VecDeque<Input>,
     has_missed: bool,
-    /// Since when it was not cut off or paused for long, or will be if nothing comes between.
-    pub(super) upset_at: Option<u64>,
+    /// From when to when it was last cut off, paused or down, with less than 20 s of quiet between.
+    pub(super) upset: Option<(u64, u64)>,
 }
 
 pub(super) struct World {
@@ -154,7 +154,7 @@ impl World {
             process: None,
             backlog: VecDeque::new(),
             has_missed: false,
-            upset_at: None,
+            upset: None,
         };
         let ignores_client_ids = run.sabotage == Sabotage::NoClientIds;
         let mut world = Self {
@@ -357,11 +357,9 @@ impl World {
     }
 
     pub(super) fn upset(&mut self, node: usize) {
-        let place = &mut self.nodes[node];
-        let is_old = place.upset_at.is_none_or(|at| at + 20_000 < self.now);
-        if is_old {
-            place.upset_at = Some(self.now);
-        }
+        let upset = &mut self.nodes[node].upset;
+        let since = upset.filter(|(_, until)| until + 20_000 >= self.now).map(|(since, _)| since);
+        *upset = Some((since.unwrap_or(self.now), self.now));
     }
 
     fn resume(&mut self, node: usize) {
@@ -371,6 +369,9 @@ impl World {
         }
         place.power = Power::On;
         place.has_missed = false;
+        if let Some((_, until)) = &mut place.upset {
+            *until = self.now;
+        }
         let backlog = std::mem::take(&mut place.backlog);
         let life = place.life;
         self.note(|_| format!("node {node} goes on, {} wait", backlog.len()));
