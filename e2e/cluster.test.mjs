@@ -3,35 +3,29 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { after, before, describe } from "node:test";
 import { Api, newUser, roomOf } from "./support/api.mjs";
-import { Member } from "./support/members.mjs";
+import { kept, Member } from "./support/members.mjs";
 import { Server, scenarios } from "./support/server.mjs";
-import { camel, closing, native } from "./support/sockets.mjs";
+import { closing, native } from "./support/sockets.mjs";
 import { Nats, Postgres, Redis } from "./support/stores.mjs";
 import { TcpProxy } from "./support/tcp-proxy.mjs";
 import { Traveller } from "./support/traveller.mjs";
 import { until } from "./support/wait.mjs";
 
 /** A balancer that sends each connection to the next node. */
-class RoundRobin extends TcpProxy {
-  static async before(...nodes) {
-    const proxy = await RoundRobin.start(nodes[0].url);
+const RoundRobin = {
+  async before(...nodes) {
+    const proxy = await TcpProxy.start(nodes[0].url);
     proxy.targets = nodes.map(({ url }) => {
       const { hostname, port } = new URL(url);
       return { host: hostname, port: Number(port) };
     });
-    let turn = 0;
+    proxy.turns = 0;
     Object.defineProperty(proxy, "target", {
-      get: () => proxy.targets[turn++ % proxy.targets.length],
+      get: () => proxy.targets[proxy.turns++ % proxy.targets.length],
     });
     return proxy;
-  }
-
-  static start(target) {
-    return TcpProxy.start.call(RoundRobin, target);
-  }
-}
-
-const hears = (client, id) => client.got("message.created", (message) => message.id === id);
+  },
+};
 
 let postgres;
 before(async () => {
@@ -76,17 +70,17 @@ function everything(scenario, nodes) {
   scenario("what is said on one node is heard on the other, in order, both ways", async (t) => {
     const { one, two } = nodes();
     const { room, users } = await roomOf(one.url, "ada", "bob");
-    const [ada, bob] = [await native(one.url, users[0]), await native(two.url, users[1])];
-    closing(t, ada, bob);
-    const sent = [];
-    for (let n = 0; n < 50; n += 1) {
-      const [api, base] = n % 2 ? [users[0], one] : [users[1], two];
-      sent.push(await new Api(base.url, api.accessToken).send(room.id, `n ${n}`));
-    }
-    for (const client of [ada, bob]) {
-      await hears(client, sent.at(-1).id);
-      const seqs = client.all("message.created").map(({ seq }) => seq);
-      assert.deepEqual(seqs, sent.map(({ seq }) => seq));
+    const members = [
+      await Member.open(one.url, users[0], room),
+      await Member.open(two.url, users[1], room, { vocabulary: "camel" }),
+    ];
+    t.after(() => members.map((member) => member.close()));
+    for (let n = 0; n < 50; n += 1) await members[n % 2].say(`n ${n}`);
+    const all = await kept(users[0].api, room.id);
+    assert.equal(all.length, 50);
+    for (const member of members) {
+      await member.hears(all.at(-1).id);
+      assert.deepEqual(member.heard(), all, member.name);
     }
   });
 
@@ -95,34 +89,57 @@ function everything(scenario, nodes) {
     const [ada, bob] = [await newUser(one.url, "ada"), await newUser(two.url, "bob")];
     const listener = await native(two.url, bob);
     closing(t, listener);
+    const added = (id) => listener.got("room.added", ({ data }) => data.room.id === id);
+    const bobHere = new Api(one.url, bob.accessToken);
     const room = await ada.api.createRoom("made later");
-    await new Api(one.url, bob.accessToken).join(room.id);
-    await listener.got("room.added", ({ room: { id } }) => id === room.id);
-    const first = await ada.api.send(room.id, "welcome");
-    await hears(listener, first.id);
-    await new Api(one.url, bob.accessToken).ok("POST", `/v1/rooms/${room.id}/leave`, {});
-    await listener.got("room.removed", (event) => event.roomId === room.id);
+    await bobHere.join(room.id);
+    await added(room.id);
+    await ada.api.send(room.id, "welcome");
+    await listener.got("message.created", ({ data }) => data.content === "welcome");
+    await bobHere.ok("POST", `/v1/rooms/${room.id}/leave`, {});
+    await listener.got("room.removed", ({ data }) => data.roomId === room.id);
     await ada.api.send(room.id, "without bob");
-    const other = await newUser(one.url, "eve");
-    const also = await other.api.createRoom("as a sign of life");
-    await new Api(one.url, bob.accessToken).join(also.id);
-    await listener.got("room.added", ({ room: { id } }) => id === also.id);
-    const contents = listener.all("message.created").map(({ content }) => content);
+    const also = await ada.api.createRoom("as a sign of life");
+    await bobHere.join(also.id);
+    await added(also.id);
+    const contents = listener.all("message.created").map(({ data }) => data.content);
     assert.deepEqual(contents, ["welcome"]);
   });
 
   scenario("typing and read receipts cross nodes, and typing ends", async (t) => {
     const { one, two } = nodes();
     const { room, users } = await roomOf(one.url, "ada", "bob");
-    const [ada, bob] = [await native(one.url, users[0]), await native(two.url, users[1])];
-    closing(t, ada, bob);
-    const message = await users[1].api.send(room.id, "read me");
-    await hears(ada, message.id);
-    ada.socket.emit("typing.start", { roomId: room.id });
-    await bob.got("typing", ({ isTyping }) => isTyping === true);
-    await ada.ok("message.read", { roomId: room.id, seq: message.seq });
-    await bob.got("receipt.read", ({ userId }) => userId === users[0].user.id);
-    await bob.got("typing", ({ isTyping }) => isTyping === false);
+    const [ada, bob] = [
+      await Member.open(one.url, users[0], room),
+      await Member.open(two.url, users[1], room),
+    ];
+    t.after(() => [ada, bob].map((member) => member.close()));
+    const message = await bob.say("read me");
+    await ada.hears(message.id);
+    ada.client.socket.emit("typing", { roomId: room.id, isTyping: true });
+    await bob.client.got("typing", ({ isTyping }) => isTyping === true);
+    await ada.client.ok("room.read", { roomId: room.id, seq: message.seq });
+    await bob.client.got("receipt.read", ({ userId }) => userId === users[0].user.id);
+    await bob.client.got("typing", ({ isTyping }) => isTyping === false);
+  });
+
+  scenario("who is there is known on both nodes, and leaving is said once", async (t) => {
+    const { one, two } = nodes();
+    const { room, users } = await roomOf(one.url, "ada", "bob");
+    const ada = await native(one.url, users[0]);
+    closing(t, ada);
+    const bobs = [await native(two.url, users[1]), await native(one.url, users[1])];
+    closing(t, ...bobs);
+    const isBob = (status) => (presence) =>
+      presence.userId === users[1].user.id && presence.status === status;
+    await ada.got("presence", isBob("online"));
+    bobs[1].close();
+    const carol = await newUser(two.url, "carol");
+    await carol.api.join(room.id);
+    bobs[0].close();
+    await ada.got("presence", isBob("offline"), 30_000);
+    assert.equal(ada.all("presence").filter(isBob("offline")).length, 1);
+    assert.equal(ada.all("presence").filter(isBob("online")).length, 1);
   });
 
   scenario("polling works with every request at the other node, and so does the upgrade", async (t) => {
@@ -130,29 +147,35 @@ function everything(scenario, nodes) {
     const { room, users } = await roomOf(one.url, "ada", "bob");
     const balancer = await RoundRobin.before(one, two);
     t.after(() => balancer.close());
-    // The library opens a new connection for each request: none of them at the node of the one before.
-    const polling = await camel(balancer.url, users[0], { transports: ["polling"] });
-    closing(t, polling);
-    await polling.ok("join_room", { roomId: room.id });
+    // No connection is kept: each request goes to the node after the one before.
+    const options = { extraHeaders: { connection: "close" } };
+    const polling = await Member.open(balancer.url, users[0], room, {
+      transports: ["polling"],
+      ...options,
+    });
+    t.after(() => polling.close());
     for (let n = 0; n < 5; n += 1) {
       const { id } = await users[1].api.send(room.id, `poll ${n}`);
-      await polling.got("new_message", (message) => message.id === id);
+      await polling.hears(id);
+      await polling.say(`answer ${n}`);
     }
-    const upgrading = await camel(balancer.url, users[1], { transports: ["polling", "websocket"] });
-    closing(t, upgrading);
-    await until(() => upgrading.socket.io.engine.transport.name === "websocket", "the upgrade");
-    await upgrading.ok("join_room", { roomId: room.id });
-    const { id } = await users[0].api.send(room.id, "over the new line");
-    await upgrading.got("new_message", (message) => message.id === id);
+    assert.ok(balancer.turns > 10, `${balancer.turns} connections`);
+    const upgrading = await Member.open(balancer.url, users[1], room, {
+      transports: ["polling", "websocket"],
+      ...options,
+    });
+    t.after(() => upgrading.close());
+    const engine = () => upgrading.client.socket.io.engine;
+    await until(() => engine().transport.name === "websocket", "the upgrade");
+    const { id } = await polling.say("over the new line");
+    await upgrading.hears(id);
+    await upgrading.say("and back");
   });
 
   scenario("a client that is lost is recovered at the other node: nothing missing, nothing twice", async (t) => {
     const { one, two } = nodes();
     const { room, users } = await roomOf(one.url, "ada", "bob");
-    const traveller = await Traveller.open(t, one.url, users[1], room, {
-      kind: undefined,
-      vocabulary: "native",
-    });
+    const traveller = await Traveller.open(t, one.url, users[1], room);
     for (let n = 0; n < 10; n += 1) {
       const from = n % 2 ? one : two;
       await new Api(from.url, users[0].accessToken).send(room.id, `before ${n}`);
@@ -179,8 +202,11 @@ function everything(scenario, nodes) {
       assert.equal(answers[0].id, answers[1].id);
       assert.equal(answers[0].seq, answers[1].seq);
     }
-    const kept = await users[0].api.history(room.id);
-    assert.deepEqual(kept.map(({ number }) => number), Array.from({ length: 20 }, (_, n) => n + 1));
+    const all = await users[0].api.history(room.id);
+    assert.deepEqual(
+      all.map(({ number }) => number),
+      Array.from({ length: 20 }, (_, n) => n + 1),
+    );
   });
 
   scenario("signing out on one node ends the sockets and the tokens on the other", async (t) => {
@@ -214,7 +240,11 @@ function everything(scenario, nodes) {
     await broker.spawn();
     for (const member of [here, there]) {
       await member.hears(sent.at(-1).id);
-      assert.deepEqual(member.heard().map(({ seq }) => seq), sent.map(({ seq }) => seq));
+      const seqs = member.heard().map(({ seq }) => seq);
+      assert.deepEqual(
+        seqs,
+        sent.map(({ seq }) => seq),
+      );
     }
     await bothKnow(one, two);
   });

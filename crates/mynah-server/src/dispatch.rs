@@ -10,6 +10,7 @@ use mynah_domain::{TenantId, UserId};
 use mynah_hub::{Class, Hub, LazyFrames, Publication, Topic};
 use tokio::sync::{mpsc, watch};
 
+use crate::cluster::interests::Interests;
 use crate::dialects::Dialects;
 use crate::live::Live;
 use crate::relay::Relay;
@@ -48,6 +49,8 @@ pub struct Dispatcher {
     pub dispatched: Arc<AtomicU64>,
     /// Told of every event before the hub is.
     pub relay: Option<Arc<dyn Relay>>,
+    /// Learns from where on connections that are here already hear a room; nothing where there is one node.
+    pub interests: Option<Interests>,
     /// Learns how far delivery is.
     pub head: watch::Sender<u64>,
 }
@@ -91,8 +94,7 @@ impl Dispatcher {
             Stream::Room(room) => {
                 let topic = topics::room(room);
                 if let Fact::MemberJoined { member, .. } = &event.fact {
-                    let own = topics::user_everywhere(&event.tenant, &member.id);
-                    self.hub.subscribe_members(&own, &topic).await;
+                    self.enter(&event, &member.id, &topic).await;
                 }
                 if let Fact::MessageCreated { message } = &event.fact {
                     self.live.sent(room, &message.sender).await;
@@ -109,8 +111,23 @@ impl Dispatcher {
                 if let Fact::RoomRemoved { room, .. } = &event.fact {
                     self.leave(&event.tenant, user, &topics::room(room)).await;
                 }
+                // On another node than the one of the user's connections nobody may hear the room yet.
+                if let Fact::RoomAdded { room, .. } = &event.fact
+                    && self.interests.is_some()
+                {
+                    self.enter(&event, user, &topics::room(&room.id)).await;
+                }
             }
         }
+    }
+
+    /// The user's connections that hear all rooms hear this one from the event on.
+    async fn enter(&self, event: &Event, user: &UserId, room: &Topic) {
+        if let Some(interests) = &self.interests {
+            interests.start_after(room.clone(), event.pos);
+        }
+        let own = topics::user_everywhere(&event.tenant, user);
+        self.hub.subscribe_members(&own, room).await;
     }
 
     async fn leave(&self, tenant: &TenantId, user: &UserId, topic: &Topic) {

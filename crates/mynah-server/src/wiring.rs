@@ -219,6 +219,7 @@ fn hearing(
         dialects: Arc::clone(dialects),
         live: live.clone(),
         relay,
+        interests: None,
         head: watch::channel(0).0,
     };
     Hearing { channels, threads, live, dispatcher }

@@ -20,7 +20,7 @@ use stream::{Ask, Comparing, Phase, Settled, Streams};
 use telling::Telling;
 
 /// Who waits for a stream goes on after this time, come what may.
-const SETTLE_MS: u64 = 2_000;
+const SETTLE_MS: u64 = 10_000;
 /// A stream whose question is under way is not forgotten before the answer; it is looked at so often.
 const RELUCTANT_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 5_000;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use moka::sync::Cache;
 use mynah_domain::SessionFamily;
 use mynah_hub::{Interest, Topic};
 use parking_lot::Mutex;
@@ -14,7 +15,11 @@ use super::streams;
 use crate::topics;
 
 /// How long somebody waits for a channel at most; what is missed then is found by the next comparison.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Places remembered at most, and for how long: connections follow at once, if there are any.
+const STARTS_MAX: u64 = 10_000;
+const START_FOR: Duration = Duration::from_secs(10);
 
 /// A channel is wanted, or no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +45,34 @@ struct State {
 }
 
 /// Counts wishes; clones share the count.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Interests {
+    /// From where in the log on channels are to be heard whose listeners are here already.
+    starts: Cache<Topic, u64>,
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
     settled: Arc<Notify>,
 }
 
+impl Default for Interests {
+    fn default() -> Self {
+        let starts = Cache::builder().max_capacity(STARTS_MAX).time_to_live(START_FOR).build();
+        Self { starts, state: Arc::default(), changed: Arc::default(), settled: Arc::default() }
+    }
+}
+
 impl Interests {
+    /// Connections that are here are about to hear a channel, and must miss nothing after this place in the
+    /// log.
+    pub fn start_after(&self, channel: Topic, pos: u64) {
+        self.starts.entry(channel).or_insert(pos);
+    }
+
+    /// The place after which a channel that is now wanted must be heard, if there is one.
+    pub(super) fn take_start(&self, channel: &Topic) -> Option<u64> {
+        self.starts.remove(channel)
+    }
+
     /// A channel is wanted once more.
     pub fn want(&self, channel: Topic) {
         let mut state = self.state.lock();

@@ -1,5 +1,6 @@
 //! The task that delivers: what this node stored, what it hears of the others, and what was missed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -103,6 +104,8 @@ pub struct Node {
     answers: mpsc::Receiver<Answer>,
     start: Instant,
     next_beat: Instant,
+    /// Channels that are wanted anew and must be heard from a place in the log on.
+    starts: HashMap<Topic, u64>,
     /// What was delivered of all at some moment.
     base: Option<(Instant, u64)>,
     /// When to look once more for what a commit of unknown outcome stored.
@@ -129,6 +132,7 @@ impl Node {
             answers,
             start: now,
             next_beat: now,
+            starts: HashMap::new(),
             base: None,
             unsure_again: None,
             stats: Arc::clone(&stats),
@@ -221,7 +225,12 @@ impl Node {
         let now = self.now();
         for wish in wishes {
             match wish {
-                Wish::Want(channel) => self.follower.want(now, &channel),
+                Wish::Want(channel) => {
+                    if let Some(after) = self.parts.interests.take_start(&channel) {
+                        self.starts.insert(channel.clone(), after);
+                    }
+                    self.follower.want(now, &channel);
+                }
                 Wish::Unwant(channel) => self.follower.unwant(now, &channel),
             }
         }
@@ -233,7 +242,13 @@ impl Node {
             Answer::Subscribed(channels, confirmed) => {
                 self.follower.subscribed(now, &channels, confirmed);
             }
-            Answer::Heads(heads) => self.follower.heads(now, heads),
+            Answer::Heads { heads, further } => {
+                self.follower.heads(now, heads);
+                let slot = self.known_as.map_or(0, |(slot, _)| slot);
+                for (stream, head) in further {
+                    self.follower.heard(now, slot, &stream, head, 0, None);
+                }
+            }
             Answer::HeadsFailed(channels) => self.follower.heads_failed(now, &channels),
             Answer::Events { stream, events, head, gap } => {
                 let items = events.into_iter().map(|event| item(&stream, event)).collect();
@@ -407,7 +422,11 @@ impl Node {
             match action {
                 Action::Subscribe(channels) => self.reader.subscribe(channels),
                 Action::Unsubscribe(channels) => self.reader.unsubscribe(channels),
-                Action::ReadHeads(channels) => self.reader.heads(channels),
+                Action::ReadHeads(channels) => {
+                    let start = |channel: &Topic| self.starts.remove_entry(channel);
+                    let starts = channels.iter().filter_map(start).collect();
+                    self.reader.heads(channels, starts);
+                }
                 Action::ReadEvents { stream, after, limit } => {
                     self.reader.events(stream, after, limit);
                 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mynah_domain::event::Event;
-use mynah_domain::ports::FeedStore;
+use mynah_domain::ports::{FeedStore, StoreError};
 use mynah_hub::{Broker, Topic};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -16,7 +16,12 @@ pub(super) enum Answer {
     /// The broker has confirmed these channels, or cannot.
     Subscribed(Vec<Topic>, bool),
     /// Where streams stand.
-    Heads(Vec<(Topic, u64)>),
+    Heads {
+        /// Up to where nothing more is to be delivered.
+        heads: Vec<(Topic, u64)>,
+        /// Where those stand of which more is to be delivered.
+        further: Vec<(Topic, u64)>,
+    },
     /// The store could not tell.
     HeadsFailed(Vec<Topic>),
     /// Missed events.
@@ -95,10 +100,11 @@ impl Reader {
         self.changes.push(Change::Unsubscribe(channels));
     }
 
-    pub(super) fn heads(&self, channels: Vec<Topic>) {
+    /// Asks for heads; of channels with a start, what is after that place is still to be delivered.
+    pub(super) fn heads(&self, channels: Vec<Topic>, starts: Vec<(Topic, u64)>) {
         let (feed, answers) = (Arc::clone(&self.feed), self.answers.clone());
         tokio::spawn(async move {
-            let answer = heads(&*feed, channels).await;
+            let answer = heads(&*feed, channels, &starts).await;
             // Fails only when the node has stopped.
             drop(answers.send(answer).await);
         });
@@ -141,23 +147,58 @@ async fn change(broker: Arc<dyn Broker>, changes: Arc<Changes>, answers: mpsc::S
     }
 }
 
-/// Channels without a stream stand at 0 for ever.
-async fn heads(feed: &dyn FeedStore, channels: Vec<Topic>) -> Answer {
-    let streams: Vec<_> = channels.iter().map(streams::stream).collect();
-    let durable: Vec<_> = streams.iter().flatten().cloned().collect();
-    let read = if durable.is_empty() { Ok(Vec::new()) } else { feed.heads(&durable).await };
-    match read {
-        Ok(read) => {
-            let mut read = read.into_iter();
-            let of = |stream: Option<_>| stream.and_then(|_| read.next()).unwrap_or(0);
-            let heads: Vec<u64> = streams.into_iter().map(of).collect();
-            Answer::Heads(channels.into_iter().zip(heads).collect())
+async fn heads(feed: &dyn FeedStore, channels: Vec<Topic>, starts: &[(Topic, u64)]) -> Answer {
+    let read = async {
+        let mut heads = read_heads(feed, &channels).await?;
+        let mut further = Vec::new();
+        for (channel, pos) in starts {
+            let Some((_, head)) = heads.iter_mut().find(|(stream, _)| stream == channel) else {
+                continue;
+            };
+            let start = seq_at(feed, channel, (*head, *pos)).await?;
+            if start < *head {
+                further.push((channel.clone(), std::mem::replace(head, start)));
+            }
         }
+        Ok::<_, StoreError>(Answer::Heads { heads, further })
+    };
+    match read.await {
+        Ok(answer) => answer,
         Err(error) => {
             tracing::warn!(%error, "the heads of streams could not be read");
             Answer::HeadsFailed(channels)
         }
     }
+}
+
+/// Channels without a stream stand at 0 for ever.
+async fn read_heads(
+    feed: &dyn FeedStore,
+    channels: &[Topic],
+) -> Result<Vec<(Topic, u64)>, StoreError> {
+    let streams: Vec<_> = channels.iter().map(streams::stream).collect();
+    let durable: Vec<_> = streams.iter().flatten().cloned().collect();
+    let read = if durable.is_empty() { Vec::new() } else { feed.heads(&durable).await? };
+    let mut read = read.into_iter();
+    let of = |stream: Option<_>| stream.and_then(|_| read.next()).unwrap_or(0);
+    let heads: Vec<u64> = streams.into_iter().map(of).collect();
+    Ok(channels.iter().cloned().zip(heads).collect())
+}
+
+/// Events looked through for a place; beyond, the stream is heard from there on.
+const LOOK_BACK_MAX: u64 = 200;
+
+/// The last `seq` of a stream at or before a place in the log, looked for from its head back.
+async fn seq_at(
+    feed: &dyn FeedStore,
+    channel: &Topic,
+    (head, pos): (u64, u64),
+) -> Result<u64, StoreError> {
+    let Some((tenant, stream)) = streams::stream(channel) else { return Ok(head) };
+    let after = head.saturating_sub(LOOK_BACK_MAX);
+    let read = feed.stream_events(&tenant, &stream, after, LOOK_BACK_MAX as u32).await?;
+    let before = read.events.iter().filter(|event| event.pos <= pos);
+    Ok(before.map(|event| event.seq).max().unwrap_or(after))
 }
 
 async fn events(feed: &dyn FeedStore, channel: Topic, after: u64, limit: u32) -> Answer {

@@ -171,7 +171,7 @@ impl Newcomer {
             drop(told.send(usurped));
         });
         let parts = Parts {
-            dispatcher,
+            dispatcher: Dispatcher { interests: Some(interests.clone()), ..dispatcher },
             voice: voice.clone(),
             directory: directory.clone(),
             interests: interests.clone(),

@@ -2,8 +2,8 @@
 
 mod bouncer;
 mod failing;
-mod restoring;
 mod replica;
+mod restoring;
 mod server;
 mod starting;
 mod together;

@@ -37,6 +37,10 @@ impl FeedStore for Silence {
         Ok(CatchUp { events: Vec::new(), head_seq: 0, gap: false })
     }
 
+    async fn settled_pos(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
         Ok(vec![0; streams.len()])
     }
@@ -86,6 +90,7 @@ impl Member {
             live: known.live.clone(),
             dispatched: Arc::default(),
             relay: None,
+            interests: None,
             head: watch::channel(0).0,
         };
         let parts = Parts {
