@@ -119,7 +119,7 @@ fn who_goes_on_unseeing_freezes_others_until_told_to_resync() {
     let mut house = House::new().met(2).following("a", 0);
     house.follower.want(0, &topic("b"));
     house.out();
-    house.after(2_000);
+    house.after(10_000);
     house.heard(2, "a", 1, 10);
     assert_eq!(house.place(2), 0);
     house.follower.subscribed(house.now, &[topic("b")], true);
