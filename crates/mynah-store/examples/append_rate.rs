@@ -32,8 +32,8 @@ impl CommitListener for Deaf {
 const CALLERS: [usize; 4] = [1, 64, 512, 1_000];
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all();
-    let runtime = runtime.build().expect("a runtime");
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
     println!("callers  msg/s  batch  cpu us/msg  p50 ms  p99 ms  wal MB");
     let target = std::env::args().nth(1);
     if let Some(url) = target.clone().filter(|target| target.starts_with("postgres")) {

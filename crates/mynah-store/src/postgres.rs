@@ -181,7 +181,9 @@ impl PostgresStore {
             }
             None => None,
         };
+        let begin_hasty = format!("{}; SET LOCAL lock_timeout = 20", connector.begin_write());
         let writer = Writer {
+            begin_hasty,
             connector,
             queue: writes.clone(),
             origin: origin.clone(),
@@ -289,7 +291,7 @@ async fn prepare(connector: &Connector) -> Result<bool, OpenError> {
 fn unreachable(connector: &Connector, failure: Failure) -> OpenError {
     let problem = match failure {
         Failure::Hung => "no answer in time".to_owned(),
-        Failure::Lost(problem) | Failure::Again(problem) => problem,
+        Failure::Lost(problem) | Failure::Again(problem) | Failure::Locked(problem) => problem,
         other @ (Failure::Places | Failure::Final(_)) => other.store_error().to_string(),
     };
     let says = |text: &str| problem.contains(text);

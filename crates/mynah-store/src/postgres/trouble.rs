@@ -20,6 +20,8 @@ pub(super) enum Trouble<E> {
 pub(super) enum Failure {
     /// Others were in the way; the same may succeed when it is run again.
     Again(String),
+    /// Somebody holds a lock for too long.
+    Locked(String),
     /// More places in the log are needed than were reserved.
     Places,
     /// The connection is gone.
@@ -35,7 +37,7 @@ impl Failure {
     pub(super) fn store_error(self) -> StoreError {
         match self {
             Self::Final(error) => error,
-            Self::Again(problem) => {
+            Self::Again(problem) | Self::Locked(problem) => {
                 StoreError::Unavailable(format!("others were in the way: {problem}"))
             }
             Self::Places => StoreError::Unavailable("too many events in one step".to_owned()),
@@ -61,7 +63,6 @@ impl From<tokio_postgres::Error> for Failure {
         let again = [
             &SqlState::T_R_SERIALIZATION_FAILURE,
             &SqlState::T_R_DEADLOCK_DETECTED,
-            &SqlState::LOCK_NOT_AVAILABLE,
             &SqlState::UNIQUE_VIOLATION,
             &SqlState::FOREIGN_KEY_VIOLATION,
         ];
@@ -73,7 +74,9 @@ impl From<tokio_postgres::Error> for Failure {
             &SqlState::READ_ONLY_SQL_TRANSACTION,
             &SqlState::TOO_MANY_CONNECTIONS,
         ];
-        if again.contains(&code) {
+        if *code == SqlState::LOCK_NOT_AVAILABLE {
+            Self::Locked(describe(&error))
+        } else if again.contains(&code) {
             Self::Again(describe(&error))
         } else if lost.contains(&code) || code.code().starts_with("08") {
             Self::Lost(describe(&error))

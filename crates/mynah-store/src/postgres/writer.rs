@@ -44,6 +44,8 @@ pub(super) struct Writer {
     pub(super) batch_max: usize,
     pub(super) gather: Duration,
     pub(super) listener: Arc<dyn CommitListener>,
+    /// Begins a transaction that hardly waits for locks.
+    pub(super) begin_hasty: String,
 }
 
 /// Writes that are run as one transaction.
@@ -52,6 +54,8 @@ struct Round {
     /// Blocks of places to reserve.
     blocks: u64,
     tries: u32,
+    /// Whether to wait for locks hardly at all: this round is to find out who holds up a batch.
+    hasty: bool,
 }
 
 /// How a round ended without success.
@@ -106,7 +110,7 @@ impl Writer {
         line: &mut Option<Db>,
         batch: Vec<Queued>,
     ) -> Result<u64, Unreachable> {
-        let mut rounds = vec![Round { writes: batch, blocks: 1, tries: 0 }];
+        let mut rounds = vec![Round { writes: batch, blocks: 1, tries: 0, hasty: false }];
         let mut commits = 0;
         while let Some(round) = rounds.pop() {
             let db = match runtime.block_on(self.connected(line)) {
@@ -200,7 +204,7 @@ impl Writer {
             }
             Failure::Again(_) => round.tries < TRIES,
             Failure::Lost(_) => round.tries < 2,
-            Failure::Hung | Failure::Final(_) => false,
+            Failure::Locked(_) | Failure::Hung | Failure::Final(_) => false,
         };
         if more {
             rounds.push(round);
@@ -211,9 +215,10 @@ impl Writer {
             self.fail_all([round], failure);
             return;
         }
+        let hasty = round.hasty || matches!(failure, Failure::Locked(_));
         let late = round.writes.split_off(round.writes.len() / 2);
         for writes in [late, round.writes] {
-            rounds.push(Round { writes, blocks: 1, tries: 0 });
+            rounds.push(Round { writes, blocks: 1, tries: 0, hasty });
         }
     }
 
@@ -245,7 +250,8 @@ impl Writer {
 
     async fn fill<'c>(&self, db: &'c Db, round: &mut Round) -> Result<Tx<'c>, Failure> {
         let blocks = if round.writes.iter().any(Queued::emits) { round.blocks } else { 0 };
-        let first = db.begin_write(self.connector.begin_write(), blocks).await?;
+        let text = if round.hasty { &self.begin_hasty } else { self.connector.begin_write() };
+        let first = db.begin_write(text, blocks).await?;
         let places = first * PLACES..(first + blocks) * PLACES;
         let mut tx = Tx::new(db, self.origin.load(Ordering::Relaxed), places);
         let (mut appends, mut others): (Vec<&mut AppendJob>, Vec<_>) = (vec![], vec![]);
