@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -32,6 +33,7 @@ pub async fn serve(mut config: Config) -> anyhow::Result<()> {
             problems.iter().map(|p| format!("  {} {}", p.entry, p.text)).collect();
         anyhow::bail!("the configuration forbids a start:\n{}", lines.join("\n"));
     }
+    raise_file_limit();
     let data_dir = config.server.data_dir.clone();
     prepare(&data_dir)?;
     if config.auth.jwt_secret.is_empty() && config.env == config::Stage::Development {
@@ -131,6 +133,18 @@ impl PusherListeners {
             Some(_) | None => None,
         };
         Ok(Self { own, metrics })
+    }
+}
+
+/// As many open files as the system lets this process have: each connection is one.
+fn raise_file_limit() {
+    let limits = getrlimit(Resource::Nofile);
+    if limits.current == limits.maximum {
+        return;
+    }
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, allowed = ?limits.current, "the limit of open files stays as it is");
     }
 }
 
