@@ -26,6 +26,13 @@ pub(crate) struct Options {
 
 /// Builds the server, unless one is given, and `mynah-faults`, and runs it.
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, options: &Options) -> Result<()> {
+    // Whatever follows the first option of the runner is the runner's, `--server` too.
+    let names_server = |arg: &String| arg == "--server" || arg.starts_with("--server=");
+    if options.args.iter().any(names_server) {
+        let mut runner = runner(workspace, steps)?;
+        runner.args(options.short.then_some("--short"));
+        return steps.runner("faults", runner.args(&options.args));
+    }
     let server = if let Some(server) = &options.server {
         server.canonicalize()?
     } else {
