@@ -116,6 +116,11 @@ impl Channels {
             Chore::PersonFades { app, user_id, ticket } => {
                 self.person_fades(&app, &user_id, ticket).await;
             }
+            Chore::Count { app, channel } if self.others().is_some() => {
+                // Other nodes are asked: other chores need not wait for their answers.
+                let channels = self.clone();
+                tokio::spawn(async move { channels.tell_count(&app, &channel).await });
+            }
             Chore::Count { app, channel } => self.tell_count(&app, &channel).await,
         }
     }
