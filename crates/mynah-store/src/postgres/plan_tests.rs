@@ -31,9 +31,9 @@ async fn every_statement_finds_its_rows_by_index() {
         let explain = format!("PREPARE s AS {text}; EXPLAIN EXECUTE s{blanks}; DEALLOCATE s");
         let answer = client.simple_query(&explain).await;
         let answer = answer.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-        let lines = answer.iter().filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0),
-            _ => None,
+        let lines = answer.iter().filter_map(|message| {
+            let tokio_postgres::SimpleQueryMessage::Row(row) = message else { return None };
+            row.get(0)
         });
         let scan = lines.clone().find(|line| line.contains("Seq Scan"));
         assert_eq!(scan, None, "{name} reads a whole table: {:#?}", lines.collect::<Vec<_>>());

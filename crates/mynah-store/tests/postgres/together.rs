@@ -96,8 +96,7 @@ async fn a_slow_transaction_is_waited_for_by_readers_of_the_whole_log() {
 
 /// Sends, and changes a room and leaves and joins it in between; the owner only sends.
 async fn talk(store: Arc<PostgresStore>, actor: Actor, rooms: Vec<RoomId>, task: usize) {
-    for n in 0..25 {
-        let room = &rooms[(task + n) % 4];
+    for (room, n) in rooms.iter().cycle().skip(task % 4).zip(0..25) {
         let new = message(room, &format!("{task}-{n}"), None);
         store.append_message(sending(&actor), new).await.expect("stored");
         if n % 10 != task % 10 || task == 0 {
