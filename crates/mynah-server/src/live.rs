@@ -5,7 +5,7 @@
 
 mod company;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -54,6 +54,11 @@ const ROOM_SIZES_MAX: u64 = 10_000;
 const ROOM_SIZE_FOR: Duration = Duration::from_secs(30);
 /// Comings and goings that may wait to be announced; later ones are not announced.
 const ANNOUNCEMENTS_MAX: usize = 4_096;
+/// How long what another node told may be ahead of what is known here: the end of a dead node's lease is
+/// noticed by each in its own second.
+const DOUBT_MS: u64 = 5_000;
+/// So much of it is kept at most; the rest is not shown.
+const DOUBTFUL_MAX: usize = 4_096;
 /// How often fading state is looked at.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -65,6 +70,16 @@ struct State {
     typing: SoftState<TypingKey>,
     /// Whose notices are on.
     typists: HashMap<TypingKey, Typist>,
+    /// What other nodes told that is not so here yet.
+    doubtful: VecDeque<Doubtful>,
+}
+
+/// A coming or going that another node told before this one knew.
+struct Doubtful {
+    until: u64,
+    room: RoomId,
+    tenant: TenantId,
+    presence: Presence,
 }
 
 /// Somebody who types, and the socket that need not hear it.
@@ -125,6 +140,7 @@ impl Live {
             online: Leases::new(0, OFFLINE_GRACE_MS, USERS_MAX),
             typing: SoftState::new(0, TYPING_TTL_MS, TYPING_REFRESH_MIN_MS, TYPING_MAX),
             typists: HashMap::new(),
+            doubtful: VecDeque::new(),
         });
         let last_seen = Cache::new(LAST_SEEN_MAX);
         let room_sizes =
@@ -158,10 +174,13 @@ impl Live {
             }
             Told::Read(cursor) => self.show_read(&cursor).await,
             Told::Presence { room, tenant, presence } => {
-                // Another node may have the user meanwhile.
-                if self.presence(&tenant, &presence.user).status == presence.status {
-                    self.show_presence(&room, &Arc::new(presence)).await;
-                }
+                self.presence_told(Doubtful {
+                    until: self.now() + DOUBT_MS,
+                    room,
+                    tenant,
+                    presence,
+                })
+                .await;
             }
         }
     }
@@ -416,6 +435,7 @@ async fn fade(live: Live) {
     loop {
         ticks.tick().await;
         let now = live.now();
+        live.look_at_doubtful(now).await;
         let (gone, silent) = {
             let mut state = live.0.state.lock();
             let mut gone = state.online.expire(now);

@@ -1,13 +1,14 @@
 //! What live state has to do with the other nodes.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use mynah_domain::permission::Actor;
 use mynah_domain::presence::PresenceStatus;
 use mynah_domain::room::Role;
 use mynah_domain::{RoomId, TenantId, UserId};
 
-use super::{Announcement, Live, Person};
+use super::{Announcement, DOUBTFUL_MAX, Doubtful, Live, Person};
 use crate::cluster::people::{Crowd, News, Who};
 use crate::cluster::voice::Voice;
 use crate::cluster::wire::Told;
@@ -61,6 +62,28 @@ impl Live {
         let others = others.filter(|user| !known.contains(user));
         here.extend(others.take(users_max.saturating_sub(known.len())));
         here
+    }
+
+    /// Another node told a room of a coming or going. It is shown when it is so here too: another node may
+    /// have the user meanwhile, or this one may not know yet that a node is dead.
+    pub(super) async fn presence_told(&self, told: Doubtful) {
+        let status = self.presence(&told.tenant, &told.presence.user).status;
+        if status == told.presence.status {
+            self.show_presence(&told.room, &Arc::new(told.presence)).await;
+            return;
+        }
+        let mut state = self.0.state.lock();
+        if state.doubtful.len() < DOUBTFUL_MAX {
+            state.doubtful.push_back(told);
+        }
+    }
+
+    /// Shows what has become true, and forgets what has not in time.
+    pub(super) async fn look_at_doubtful(&self, now: u64) {
+        let told = std::mem::take(&mut self.0.state.lock().doubtful);
+        for told in told.into_iter().filter(|told| told.until > now) {
+            self.presence_told(told).await;
+        }
     }
 
     /// A user came or went elsewhere.

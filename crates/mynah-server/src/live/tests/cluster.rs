@@ -191,6 +191,27 @@ async fn a_dead_nodes_users_go_within_the_lease_and_its_successor_tells() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_told_before_it_is_known_is_shown_when_it_is() {
+    let (all, ids) = three(&InProcess::new()).await;
+    all[2].came();
+    pass(500).await;
+    told(&all, ids).await;
+    let presence = mynah_domain::presence::PresenceStatus::Offline;
+    let presence = crate::live::Presence { user: ann(), status: presence, last_seen: None };
+    let (room, tenant) = (RoomId::parse("room").unwrap(), TenantId::single());
+    let early = crate::cluster::wire::Told::Presence { room, tenant, presence };
+    all[0].house.live.heard(early.clone()).await;
+    pass(1_000).await;
+    assert_eq!(all[0].told(ids[0]).await, "", "she is there");
+    all[2].voice.fall_silent();
+    pass(14_000).await;
+    all[1].house.live.heard(early).await;
+    pass(3_000).await;
+    assert_eq!(told(&all, ids).await[1], "-");
+    assert_eq!(all[0].house.live.0.state.lock().doubtful.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_comes_back_on_another_node_was_never_gone() {
     let (all, ids) = three(&InProcess::new()).await;
     all[0].came();
