@@ -338,7 +338,8 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Store`].
     pub async fn session_alive(&self, family: &SessionFamily) -> Result<bool, AccountError> {
-        Ok(self.store.session_alive(family, self.clock.now()).await?)
+        let family = std::slice::from_ref(family);
+        Ok(self.store.ended_sessions(family, self.clock.now()).await?.is_empty())
     }
 
     /// A user by id.

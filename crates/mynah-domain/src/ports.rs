@@ -144,16 +144,6 @@ pub trait AccountStore: Send + Sync {
         at: Timestamp,
     ) -> Result<Vec<SessionFamily>, StoreError>;
 
-    /// Whether a sign-in is neither revoked nor expired at `at`.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    async fn session_alive(
-        &self,
-        family: &SessionFamily,
-        at: Timestamp,
-    ) -> Result<bool, StoreError>;
-
     /// Which of these sign-ins are revoked or expired at `at`.
     ///
     /// # Errors
@@ -162,15 +152,7 @@ pub trait AccountStore: Send + Sync {
         &self,
         families: &[SessionFamily],
         at: Timestamp,
-    ) -> Result<Vec<SessionFamily>, StoreError> {
-        let mut ended = Vec::new();
-        for family in families {
-            if !self.session_alive(family, at).await? {
-                ended.push(family.clone());
-            }
-        }
-        Ok(ended)
-    }
+    ) -> Result<Vec<SessionFamily>, StoreError>;
 }
 
 /// Rooms and memberships.

@@ -10,7 +10,6 @@ use mynah_domain::{TenantId, UserId};
 use mynah_hub::{Class, Hub, LazyFrames, Publication, Topic};
 use tokio::sync::{mpsc, watch};
 
-use crate::cluster::interests::Interests;
 use crate::dialects::Dialects;
 use crate::live::Live;
 use crate::relay::Relay;
@@ -37,6 +36,9 @@ pub fn commit_queue() -> (Arc<CommitQueue>, mpsc::Receiver<Commit>) {
     (Arc::new(CommitQueue(sender)), receiver)
 }
 
+/// Is told that connections are about to hear a topic, and must miss nothing after a place in the log.
+pub type HearsFrom = Box<dyn Fn(Topic, u64) + Send + Sync>;
+
 /// Delivers what was committed.
 pub struct Dispatcher {
     /// Where to.
@@ -50,7 +52,7 @@ pub struct Dispatcher {
     /// Told of every event before the hub is.
     pub relay: Option<Arc<dyn Relay>>,
     /// Learns from where on connections that are here already hear a room; nothing where there is one node.
-    pub interests: Option<Interests>,
+    pub hears_from: Option<HearsFrom>,
     /// Learns how far delivery is.
     pub head: watch::Sender<u64>,
 }
@@ -113,7 +115,7 @@ impl Dispatcher {
                 }
                 // On another node than the one of the user's connections nobody may hear the room yet.
                 if let Fact::RoomAdded { room, .. } = &event.fact
-                    && self.interests.is_some()
+                    && self.hears_from.is_some()
                 {
                     self.enter(&event, user, &topics::room(&room.id)).await;
                 }
@@ -123,8 +125,8 @@ impl Dispatcher {
 
     /// The user's connections that hear all rooms hear this one from the event on.
     async fn enter(&self, event: &Event, user: &UserId, room: &Topic) {
-        if let Some(interests) = &self.interests {
-            interests.start_after(room.clone(), event.pos);
+        if let Some(hears_from) = &self.hears_from {
+            hears_from(room.clone(), event.pos);
         }
         let own = topics::user_everywhere(&event.tenant, user);
         self.hub.subscribe_members(&own, room).await;

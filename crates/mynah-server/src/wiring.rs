@@ -219,7 +219,7 @@ fn hearing(
         dialects: Arc::clone(dialects),
         live: live.clone(),
         relay,
-        interests: None,
+        hears_from: None,
         head: watch::channel(0).0,
     };
     Hearing { channels, threads, live, dispatcher }

@@ -3,6 +3,9 @@
 //! A row holds a kind, its subject and, where the subject's present row does not tell how it was, a few
 //! words or a snapshot. Message events hold no text.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mynah_domain::ports::StoreError;
 use std::sync::Arc;
 
 use mynah_domain::Timestamp;
@@ -105,4 +108,19 @@ pub(crate) fn as_it_was(payload: Option<&str>, now: &Room) -> Option<(Arc<Room>,
         ..now.clone()
     };
     Some((Arc::new(room), was.role.and_then(Role::from_word)))
+}
+
+/// Events that could not be read and were passed over, since the process began.
+static PASSED_OVER: AtomicU64 = AtomicU64::new(0);
+
+/// An event cannot be read.
+pub(crate) fn passed_over(error: &StoreError) {
+    PASSED_OVER.fetch_add(1, Ordering::Relaxed);
+    tracing::warn!(%error, "an event cannot be read and is passed over");
+}
+
+/// How many events could not be read since the process began, because a newer version wrote them or their rows
+/// are broken; whoever catches up is told of a gap.
+pub fn unreadable_events() -> u64 {
+    PASSED_OVER.load(Ordering::Relaxed)
 }

@@ -20,6 +20,8 @@ pub mod sqlite;
 mod standing;
 mod tls;
 
+pub use facts::unreadable_events;
+
 // So that a test inside may share what the tests beside the crate use.
 #[cfg(test)]
 extern crate self as mynah_store;

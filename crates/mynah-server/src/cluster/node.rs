@@ -104,6 +104,8 @@ pub struct Node {
     answers: mpsc::Receiver<Answer>,
     start: Instant,
     next_beat: Instant,
+    /// Connections made and messages dropped when the last beat was told.
+    told_on: (u64, u64),
     /// Channels that are wanted anew and must be heard from a place in the log on.
     starts: HashMap<Topic, u64>,
     /// What was delivered of all at some moment.
@@ -132,6 +134,7 @@ impl Node {
             answers,
             start: now,
             next_beat: now,
+            told_on: (0, 0),
             starts: HashMap::new(),
             base: None,
             unsure_again: None,
@@ -197,7 +200,10 @@ impl Node {
         }
         for event in commit.take_events() {
             let channel = streams::channel_of(&event);
-            self.parts.voice.say(&channel, Kind::Event, || wire::event(&event));
+            self.tell_first();
+            if !self.parts.voice.say(&channel, Kind::Event, || wire::event(&event)) {
+                self.follower.unsent(now);
+            }
             last = Some(event.pos);
             let (seq, pos, origin) = (event.seq, event.pos, event.origin);
             let event = Arc::new(event);
@@ -208,6 +214,16 @@ impl Node {
         drop(commit);
         if let Some(pos) = last {
             self.parts.dispatcher.reached(pos);
+        }
+    }
+
+    /// On a new connection, or after something could not be sent, others learn first what they may have missed:
+    /// an event that is heard proves those before it.
+    fn tell_first(&mut self) {
+        let broker = self.parts.voice.broker().stats();
+        let is_anew = (broker.connects, broker.unsent) != self.told_on;
+        if broker.is_up && (is_anew || self.follower.wants_beat()) {
+            self.beat();
         }
     }
 
@@ -388,6 +404,8 @@ impl Node {
 
     fn beat(&mut self) {
         self.next_beat = Instant::now() + BEAT;
+        let broker = self.parts.voice.broker().stats();
+        self.told_on = (broker.connects, broker.unsent);
         let now = self.now();
         for (slot, epoch) in self.peers.expire(now, LEASE.as_millis() as u64) {
             self.lost(now, slot);

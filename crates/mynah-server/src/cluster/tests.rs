@@ -149,7 +149,7 @@ impl House {
             live,
             dispatched: Arc::default(),
             relay: None,
-            interests: None,
+            hears_from: None,
             head: watch::channel(0).0,
         };
         let (broker, events) = bus.join(Limits::default());

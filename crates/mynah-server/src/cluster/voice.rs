@@ -73,21 +73,21 @@ impl Voice {
         (Instant::now() < right.until).then_some((right.slot, right.epoch))
     }
 
-    /// Says something on a channel, if there are others.
-    pub fn say(&self, channel: &Topic, kind: Kind, body: impl FnOnce() -> Vec<u8>) {
-        if self.0.has_company.load(Ordering::Relaxed) {
-            self.send(channel, kind, body());
-        }
+    /// Says something on a channel, if there are others; `false` if it had to be kept to itself.
+    pub fn say(&self, channel: &Topic, kind: Kind, body: impl FnOnce() -> Vec<u8>) -> bool {
+        !self.0.has_company.load(Ordering::Relaxed) || self.send(channel, kind, body())
     }
 
     /// Says something to all nodes, also to those that are not known yet.
     pub fn call(&self, kind: Kind, body: Vec<u8>) {
-        self.send(&streams::common(), kind, body);
+        // Who could not speak is heard again with the next beat.
+        let _said: bool = self.send(&streams::common(), kind, body);
     }
 
     /// Tells who hears a channel of something that fades.
     pub fn tell(&self, channel: &Topic, told: &Told) {
-        self.say(channel, Kind::Told, || told.body());
+        // What fades is not made up for.
+        let _said: bool = self.say(channel, Kind::Told, || told.body());
     }
 
     /// Makes all nodes do something.
@@ -95,12 +95,13 @@ impl Voice {
         self.call(Kind::Control, control.body());
     }
 
-    fn send(&self, channel: &Topic, kind: Kind, body: Vec<u8>) {
+    fn send(&self, channel: &Topic, kind: Kind, body: Vec<u8>) -> bool {
         let Some((slot, epoch)) = self.own() else {
             self.0.unsaid.fetch_add(1, Ordering::Relaxed);
-            return;
+            return false;
         };
         let envelope = Envelope { kind: kind as u8, slot, epoch, body: body.into() };
         self.0.broker.publish(channel, envelope.to_bytes());
+        true
     }
 }

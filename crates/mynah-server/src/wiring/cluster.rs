@@ -23,7 +23,7 @@ use crate::cluster::node::{Inputs, Node, Parts};
 use crate::cluster::people::Crowd;
 use crate::cluster::voice::Voice;
 use crate::config::Config;
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, HearsFrom};
 use crate::ears::{Ears, watch_sign_ins};
 use crate::pusher::{Channels, Company};
 use crate::state::House;
@@ -171,7 +171,7 @@ impl Newcomer {
             drop(told.send(usurped));
         });
         let parts = Parts {
-            dispatcher: Dispatcher { interests: Some(interests.clone()), ..dispatcher },
+            dispatcher: Dispatcher { hears_from: Some(hears_from(&interests)), ..dispatcher },
             voice: voice.clone(),
             directory: directory.clone(),
             interests: interests.clone(),
@@ -205,4 +205,9 @@ async fn towards(config: &Config) -> Option<SocketAddr> {
     let host = url.host()?.trim_matches(['[', ']']).to_owned();
     let mut found = tokio::net::lookup_host((host, url.port_u16().unwrap_or(5432))).await.ok()?;
     found.next()
+}
+
+fn hears_from(interests: &Interests) -> HearsFrom {
+    let interests = interests.clone();
+    Box::new(move |topic, pos| interests.start_after(topic, pos))
 }

@@ -96,15 +96,6 @@ impl AccountStore for PostgresStore {
         self.writes.call_quietly(write).await
     }
 
-    async fn session_alive(
-        &self,
-        family: &SessionFamily,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let families = std::slice::from_ref(family);
-        Ok(self.ended_sessions(families, at).await?.is_empty())
-    }
-
     async fn ended_sessions(
         &self,
         families: &[SessionFamily],

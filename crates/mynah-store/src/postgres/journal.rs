@@ -120,7 +120,7 @@ pub(super) async fn catch_up(
     let found = db.all(sql::journal::EVENTS_AFTER_SEQ, &params, facts::event_row).await?;
     let events = facts::replay(db, &found).await?;
     let first = events.first().map_or(head_seq + 1, |event| event.seq);
-    let gap = first != after_seq + 1 && limit > 0;
+    let gap = (first != after_seq + 1 && limit > 0) || events.len() < found.len();
     Ok(CatchUp { events, head_seq, gap })
 }
 
@@ -154,6 +154,7 @@ async fn log_page(
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let events = facts::replay(db, &found).await?;
-    let next = if more { events.last().map_or(after_pos, |event| event.pos) } else { head };
+    let last = found.last().map_or(after_pos, |row| row.pos);
+    let next = if more { last } else { head };
     Ok(LogPage { events, next, gap: false, more })
 }

@@ -84,15 +84,6 @@ impl AccountStore for SqliteStore {
         self.writes.call(move |tx| sessions::revoke_all(tx, (&tenant, &user), &reason, at)).await
     }
 
-    async fn session_alive(
-        &self,
-        family: &SessionFamily,
-        at: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let family = family.clone();
-        self.reads.call(move |conn| sessions::alive(conn, &family, at)).await
-    }
-
     async fn ended_sessions(
         &self,
         families: &[SessionFamily],

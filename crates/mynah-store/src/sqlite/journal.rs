@@ -133,10 +133,26 @@ pub(super) fn catch_up<E>(
     let params = (stream, after_seq.cast_signed(), i64::from(limit));
     let found = rows::all(conn, sql::EVENTS_AFTER_SEQ, params, facts::event_row)?;
     let mut replay = Replay::new(conn);
-    let events: Vec<Event> = found.iter().map(|row| replay.event(row)).collect::<Result<_, _>>()?;
+    let mut events = Vec::with_capacity(found.len());
+    for row in &found {
+        events.extend(readable(replay.event(row))?);
+    }
     let first = events.first().map_or(head_seq + 1, |event| event.seq);
-    let gap = first != after_seq + 1 && limit > 0;
+    let gap = (first != after_seq + 1 && limit > 0) || events.len() < found.len();
     Ok(CatchUp { events, head_seq, gap })
+}
+
+/// An event, unless its row is of a kind that is not known here, as a newer version would write it, or broken:
+/// such a row must not hide all others.
+fn readable<E>(event: Result<Event, Trouble<E>>) -> Result<Option<Event>, Trouble<E>> {
+    match event {
+        Ok(event) => Ok(Some(event)),
+        Err(Trouble::Engine(error @ StoreError::Inconsistent { .. })) => {
+            streams::passed_over(&error);
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// The first `seq` of a stream whose event lies after `pos`. Within a stream `pos` ascends with `seq`, so
@@ -189,12 +205,13 @@ pub(super) fn log_page(
     positions.truncate(limit as usize);
     let mut replay = Replay::new(conn);
     let mut events = Vec::with_capacity(positions.len());
+    let last = positions.last().map_or(after_pos, |pos| pos.cast_unsigned());
     for pos in positions {
         let row = rows::first(conn, sql::EVENT_AT_POS, [pos], facts::event_row)?;
         let row = row.ok_or_else(|| inconsistent("events", &pos))?;
-        events.push(replay.event(&row)?);
+        events.extend(readable(replay.event(&row))?);
     }
-    let next = if more { events.last().map_or(after_pos, |event| event.pos) } else { head };
+    let next = if more { last } else { head };
     Ok(LogPage { events, next, gap: false, more })
 }
 

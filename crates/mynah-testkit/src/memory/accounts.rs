@@ -107,14 +107,17 @@ impl AccountStore for MemoryStore {
         })
     }
 
-    async fn session_alive(
+    async fn ended_sessions(
         &self,
-        family: &SessionFamily,
+        families: &[SessionFamily],
         at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Vec<SessionFamily>, StoreError> {
         self.read(|state| {
-            let mut sessions = state.sessions.iter();
-            sessions.any(|s| s.family == *family && !s.revoked && s.expires_at > at)
+            let is_alive = |family: &SessionFamily| {
+                let mut sessions = state.sessions.iter();
+                sessions.any(|s| s.family == *family && !s.revoked && s.expires_at > at)
+            };
+            families.iter().filter(|family| !is_alive(family)).cloned().collect()
         })
     }
 }

@@ -74,7 +74,7 @@ impl Member {
             live: house.live.clone(),
             dispatched: Arc::default(),
             relay: None,
-            interests: None,
+            hears_from: None,
             head: watch::channel(0).0,
         };
         let parts = Parts {

@@ -90,7 +90,7 @@ impl Member {
             live: known.live.clone(),
             dispatched: Arc::default(),
             relay: None,
-            interests: None,
+            hears_from: None,
             head: watch::channel(0).0,
         };
         let parts = Parts {
