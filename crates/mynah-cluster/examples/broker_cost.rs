@@ -52,7 +52,7 @@ async fn run(name: &str, publisher: &Node, listener: &mut Node, (count, at_once)
     let topic = Topic::new("r:1");
     let is_heard = listener.0.stats().channels > 0;
     let (before, began) = (used(), Instant::now());
-    let writes = publisher.0.stats().writes;
+    let start = publisher.0.stats();
     let mut sent = 0;
     while sent < count {
         let now = at_once.min(count - sent);
@@ -63,14 +63,14 @@ async fn run(name: &str, publisher: &Node, listener: &mut Node, (count, at_once)
         if is_heard {
             heard(&mut listener.1, now).await;
         } else {
-            while publisher.0.stats().published < sent {
+            while publisher.0.stats().published < start.published + sent {
                 tokio::task::yield_now().await;
             }
         }
     }
     let (used, took) = (used().saturating_sub(before), began.elapsed());
     let each = used.as_secs_f64() * 1e6 / count as f64;
-    let writes = publisher.0.stats().writes - writes;
+    let writes = publisher.0.stats().writes - start.writes;
     let per_second = count as f64 / took.as_secs_f64();
     println!("{name:<28} {each:6.2} us/message {per_second:9.0}/s {writes:8} writes");
 }
