@@ -34,7 +34,10 @@ async fn heard(events: &mut mpsc::Receiver<BrokerEvent>, count: u64) {
     while left > 0 {
         match events.recv().await.expect("it goes on") {
             BrokerEvent::Message { .. } => left -= 1,
-            other => println!("{other:?}"),
+            other @ (BrokerEvent::Up
+            | BrokerEvent::Down
+            | BrokerEvent::Missed
+            | BrokerEvent::Unsent) => println!("{other:?}"),
         }
     }
 }
