@@ -1,12 +1,7 @@
 //! Messages of Node servers as captured from `@socket.io/redis-adapter` 8.3.0 and `@socket.io/redis-emitter` 5.1.0, cut and
 //! changed in every way.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failed step is a failed test"
-)]
+#![expect(clippy::panic, reason = "a failed step is a failed test")]
 
 #[path = "../../../fuzz/checks/socket_io_bus.rs"]
 mod checks;
