@@ -95,7 +95,7 @@ pub(crate) fn databases() -> Result<()> {
     if !is_there("mariadbd") || !is_there("mariadb-install-db") {
         apt_install("mariadb-server")?;
     }
-    for program in ["redis-server", "nats-server", "sqlite3", "nginx", "haproxy"] {
+    for program in ["redis-server", "nats-server", "sqlite3", "nginx", "haproxy", "pgbouncer"] {
         if !is_there(program) {
             apt_install(program)?;
         }

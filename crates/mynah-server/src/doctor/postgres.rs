@@ -30,7 +30,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
             nodes(config, &found, report);
         }
         Err(error) => {
-            report.wrong(STORE, error.to_string(), "Without it the server does not start.")
+            report.wrong(STORE, error.to_string(), "Without it the server does not start.");
         }
     }
 }

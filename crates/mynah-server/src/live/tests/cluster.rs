@@ -196,8 +196,8 @@ async fn what_is_told_before_it_is_known_is_shown_when_it_is() {
     all[2].came();
     pass(500).await;
     told(&all, ids).await;
-    let presence = mynah_domain::presence::PresenceStatus::Offline;
-    let presence = crate::live::Presence { user: ann(), status: presence, last_seen: None };
+    let status = PresenceStatus::Offline;
+    let presence = crate::live::Presence { user: ann(), status, last_seen: None };
     let (room, tenant) = (RoomId::parse("room").unwrap(), TenantId::single());
     let early = crate::cluster::wire::Told::Presence { room, tenant, presence };
     all[0].house.live.heard(early.clone()).await;
