@@ -4,7 +4,7 @@
 //! subject are written `=2E`. Own publications are not heard (`echo: false`).
 //!
 //! The protocol is spoken here, not through the `async-nats` library, because the contract of
-//! [`Broker`](mynah_hub::Broker) cannot be kept with it: it gives each subscription a queue of its own, so that order over
+//! [`Broker`] cannot be kept with it: it gives each subscription a queue of its own, so that order over
 //! channels is lost and a bound holds per channel only; its `flush` confirms that bytes were written, not that the server took the
 //! subscription; and `publish` waits.
 

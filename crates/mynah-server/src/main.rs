@@ -78,7 +78,7 @@ enum Command {
     },
     /// Look at everything the server stands on, and say what to do.
     Doctor {
-        /// The address that clients use, e.g. https://chat.example.com: shows what a proxy lets through.
+        /// The address that clients use, e.g. `https://chat.example.com`: shows what a proxy lets through.
         #[arg(long)]
         url: Option<String>,
         /// Print JSON.

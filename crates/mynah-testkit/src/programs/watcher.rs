@@ -19,20 +19,20 @@ trap '' INT TERM HUP
 without() {
   for other in $2; do [ "$other" = "$1" ] || printf ' %s' "$other"; done
 }
-killed= quitted=
+killed= asked=
 while read -r what pid; do
   killed=$(without "$pid" "$killed")
-  quitted=$(without "$pid" "$quitted")
+  asked=$(without "$pid" "$asked")
   case $what in
     kill) killed="$killed $pid" ;;
-    quit) quitted="$quitted $pid" ;;
+    quit) asked="$asked $pid" ;;
   esac
 done
-for pid in $quitted; do kill -CONT "$pid"; kill -QUIT "$pid"; done 2>/dev/null
+for pid in $asked; do kill -CONT "$pid"; kill -QUIT "$pid"; done 2>/dev/null
 for pid in $killed; do kill -KILL "$pid"; done 2>/dev/null
 for turn in 1 2 3 4 5 6 7 8 9 10; do
   left=
-  for pid in $quitted; do kill -0 "$pid" 2>/dev/null && left="$left $pid"; done
+  for pid in $asked; do kill -0 "$pid" 2>/dev/null && left="$left $pid"; done
   [ -z "$left" ] && break
   sleep 0.1
 done

@@ -203,11 +203,11 @@ impl World {
             wire.0.lock().is_stalled = true;
             let ms = self.dice.between(300, 5_000);
             self.note(|_| format!("listener {listener} reads nothing for {ms} ms"));
-            self.after(ms, Event::Unstall(listener));
+            self.after(ms, Event::GoOn(listener));
         }
     }
 
-    pub(super) fn unstall(&mut self, listener: usize) {
+    pub(super) fn go_on(&mut self, listener: usize) {
         let Some(wire) = &self.listeners[listener].socket else { return };
         let waker = {
             let mut cable = wire.0.lock();

@@ -95,7 +95,7 @@ pub(super) enum Event {
     Connect(usize),
     Patience { listener: usize, connection: u64 },
     Read { listener: usize, connection: u64 },
-    Unstall(usize),
+    GoOn(usize),
 }
 
 /// What a node asks the store.
@@ -279,7 +279,7 @@ impl World {
             Event::Connect(listener) => self.connect(listener),
             Event::Patience { listener, connection } => self.lose_patience(listener, connection),
             Event::Read { listener, connection } => self.read(listener, connection),
-            Event::Unstall(listener) => self.unstall(listener),
+            Event::GoOn(listener) => self.go_on(listener),
         }
     }
 
