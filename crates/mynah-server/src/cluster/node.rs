@@ -372,6 +372,11 @@ impl Node {
             Kind::Control => self.pass(Control::read(&body).map(Word::Control)),
             Kind::Channel => self.pass(Some(Word::Channel(channel.clone(), body))),
             Kind::People => self.pass(Some(Word::People((slot, epoch), body))),
+            Kind::Goodbye if self.peers.left(slot, epoch) => {
+                self.lost(now, slot);
+                self.pass(Some(Word::NodeGone(slot, epoch)));
+            }
+            Kind::Goodbye => {}
         }
     }
 

@@ -24,7 +24,7 @@ use super::directory::Directory;
 use super::interests::Interests;
 use super::node::{Inputs, Node, NodeStats, Parts, Word};
 use super::voice::Voice;
-use super::wire::{Control, Told};
+use super::wire::{Control, Kind, Told};
 use crate::dialects::{Dialects, Speaking};
 use crate::dispatch::Dispatcher;
 use crate::live::Live;
@@ -270,13 +270,14 @@ async fn what_was_said_while_the_bus_was_cut_is_heard_afterwards_once() {
         [&one, &two][n % 2].say(&room()).await;
     }
     pass(200).await;
-    let own = one.heard(here).await;
-    assert_eq!(own, [1, 2, 3, 4, 5, 6], "its own go on, and what came between is read");
+    let mut own = one.heard(here).await;
+    assert!(own.len() >= 6, "its own go on, and what came between is read: {own:?}");
     bus.mend();
     pass(2_000).await;
     two.say(&room()).await;
     pass(500).await;
-    assert_eq!(one.heard(here).await, [7, 8]);
+    own.extend(one.heard(here).await);
+    assert_eq!(own, (1..=8).collect::<Vec<_>>());
     assert_eq!(two.heard(there).await, (1..=8).collect::<Vec<_>>());
 }
 
@@ -352,4 +353,18 @@ async fn a_node_whose_lease_is_over_says_nothing() {
     assert!(one.voice.unsaid() > 0);
     pass(20_000).await;
     assert_eq!(two.heard(there).await, [1], "it is missed, and then found in the store");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_says_goodbye_is_gone_at_once() {
+    let [one, mut two] = two(&InProcess::new()).await;
+    one.voice.call(Kind::Goodbye, Vec::new());
+    one.voice.fall_silent();
+    pass(200).await;
+    let mut words = Vec::new();
+    while let Ok(word) = two.words.try_recv() {
+        words.push(word);
+    }
+    assert!(words.contains(&Word::NodeGone(1, 1)), "{words:?}");
+    assert_eq!(two.stats.peers.load(std::sync::atomic::Ordering::Relaxed), 0);
 }

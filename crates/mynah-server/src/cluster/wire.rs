@@ -28,14 +28,24 @@ pub enum Kind {
     Control = 5,
     /// An event of a Pusher channel that is no room.
     Channel = 6,
+    /// The sender stops; its lease is given back.
+    Goodbye = 7,
 }
 
 impl Kind {
     /// Reads the number; `None` for kinds of later versions.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Event, Self::Beat, Self::Told, Self::People, Self::Control, Self::Channel]
-            .into_iter()
-            .find(|kind| *kind as u8 == number)
+        [
+            Self::Event,
+            Self::Beat,
+            Self::Told,
+            Self::People,
+            Self::Control,
+            Self::Channel,
+            Self::Goodbye,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == number)
     }
 }
 

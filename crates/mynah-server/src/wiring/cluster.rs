@@ -22,6 +22,7 @@ use crate::cluster::membership::{self, Membership, Usurped};
 use crate::cluster::node::{Inputs, Node, Parts};
 use crate::cluster::people::Crowd;
 use crate::cluster::voice::Voice;
+use crate::cluster::wire::Kind;
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, HearsFrom};
 use crate::ears::{Ears, watch_sign_ins};
@@ -57,6 +58,8 @@ impl Clustered {
 
     /// Says goodbye: others need not wait for the lease to run out.
     pub async fn leave(&self) {
+        self.voice.call(Kind::Goodbye, Vec::new());
+        self.voice.fall_silent();
         membership::leave(&self.nodes, self.directory.own()).await;
         self.voice.broker().stop().await;
     }

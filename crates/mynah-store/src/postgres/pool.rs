@@ -61,9 +61,12 @@ impl Readers {
     }
 }
 
+/// Times that a read is tried again: of a pool whose connections the server ended all may be stale.
+const AGAIN_MAX: u32 = 3;
+
 /// Whether a read is to be tried once more: the connection had ended before it was asked.
 pub(super) fn try_again<R, E>(outcome: &Result<R, Trouble<E>>, tries: u32) -> bool {
-    tries == 0 && matches!(outcome, Err(Trouble::Engine(Failure::Lost(_))))
+    tries < AGAIN_MAX && matches!(outcome, Err(Trouble::Engine(Failure::Lost(_))))
 }
 
 /// The answer of a read.
