@@ -9,12 +9,19 @@ use mynah_store::postgres::{PostgresOptions, PostgresStore};
 use mynah_testkit::Recorder;
 use mynah_testkit::conformance::Subject;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::server::Server;
 
+/// Tables that have not reached the replica yet are waited for, too.
 async fn wait_for(standby: &Client, text: &str) {
     let begun = Instant::now();
-    while !standby.query_one(text, &[]).await.expect("asked").get::<_, bool>(0) {
+    loop {
+        match standby.query_one(text, &[]).await {
+            Ok(row) if row.get(0) => return,
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.code(), Some(&SqlState::UNDEFINED_TABLE), "{error}"),
+        }
         assert!(begun.elapsed() < Duration::from_secs(20), "{text}");
         tokio::task::yield_now().await;
     }
