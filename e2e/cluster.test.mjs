@@ -223,6 +223,21 @@ function everything(scenario, nodes) {
     assert.equal(after.status, 401);
   });
 
+  scenario("signing out reaches the other node without a broker, too", async (t) => {
+    const { one, two, broker } = nodes();
+    const ada = await newUser(one.url, "ada");
+    const client = await native(two.url, ada);
+    closing(t, client);
+    await broker.kill();
+    try {
+      await ada.api.ok("POST", "/v1/auth/logout", {});
+      await client.state("disconnect", 0, 30_000);
+    } finally {
+      await broker.spawn();
+    }
+    await bothKnow(one, two);
+  });
+
   scenario("while the broker is away each node serves its own, and then nothing is missing", async (t) => {
     const { one, two, broker } = nodes();
     const { room, users } = await roomOf(one.url, "ada", "bob");
