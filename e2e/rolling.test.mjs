@@ -65,7 +65,8 @@ async function ask(api, roomId, name, stop) {
         found.trouble.push(`${method} ${path}: ${error.cause?.code ?? error.message}`);
       }
     }
-    await pause(5);
+    // Slow enough that what is missed in between stays below what is replayed (1,000 events).
+    await pause(50);
   }
   return found;
 }
@@ -82,7 +83,7 @@ async function talk(member, stop) {
         if (!/disconnected|timed out|waited/.test(error.message)) throw error;
       }
     }
-    await pause(10);
+    await pause(80);
   }
   return acked;
 }
