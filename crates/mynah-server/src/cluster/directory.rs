@@ -50,10 +50,10 @@ impl Directory {
         (nodes.all, nodes.looked_at) = (all, Some(looked_at));
     }
 
-    /// The slots of all nodes, this one included; `None` if they were never read.
-    pub fn slots(&self) -> Option<Vec<u16>> {
+    /// The slots of all nodes, this one included, and when they were read.
+    pub fn slots(&self) -> Option<(Instant, Vec<u16>)> {
         let nodes = self.0.read();
-        nodes.looked_at.map(|_| nodes.all.keys().copied().collect())
+        Some((nodes.looked_at?, nodes.all.keys().copied().collect()))
     }
 
     /// All known nodes, this one included, by slot.

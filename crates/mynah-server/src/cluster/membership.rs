@@ -13,8 +13,9 @@ use super::voice::Voice;
 
 /// How long a node that is heard of no more keeps its right.
 pub const LEASE: Duration = Duration::from_secs(15);
-/// How often it is renewed.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
+/// How often it is renewed, and the others are looked for: what is told to be sent to a client lags behind by two
+/// of these.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How soon it is tried again when the store fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 

@@ -108,6 +108,8 @@ pub struct Node {
     told_on: (u64, u64),
     /// Channels that are wanted anew and must be heard from a place in the log on.
     starts: HashMap<Topic, u64>,
+    /// What was delivered of all at some moment.
+    base: Option<(Instant, u64)>,
     /// When to look once more for what a commit of unknown outcome stored.
     unsure_again: Option<Instant>,
 }
@@ -134,6 +136,7 @@ impl Node {
             next_beat: now,
             told_on: (0, 0),
             starts: HashMap::new(),
+            base: None,
             unsure_again: None,
             stats: Arc::clone(&stats),
             parts,
@@ -283,12 +286,21 @@ impl Node {
         self.raise_base();
     }
 
-    /// What is delivered of all nodes that may store is delivered of everybody: a recovered client is asked no
-    /// further back.
+    /// What is delivered of all nodes that may store is delivered of everybody. A node that began to store
+    /// before a moment is in the directory that was read after it.
     fn raise_base(&mut self) {
-        let Some(slots) = self.parts.directory.slots() else { return };
-        if let Some(delivered) = self.follower.delivered_of(&slots) {
-            self.follower.raise_base(delivered);
+        let Some((looked_at, slots)) = self.parts.directory.slots() else { return };
+        let Some(delivered) = self.follower.delivered_of(&slots) else {
+            self.base = None;
+            return;
+        };
+        match self.base {
+            Some((since, base)) if looked_at > since => {
+                self.follower.raise_base(base);
+                self.base = Some((Instant::now(), delivered));
+            }
+            Some(_) => {}
+            None => self.base = Some((Instant::now(), delivered)),
         }
     }
 
