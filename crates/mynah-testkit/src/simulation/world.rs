@@ -356,10 +356,14 @@ impl World {
         }
     }
 
+    /// A node that is upset anew before it could recover has been upset since the first time: one that
+    /// still stands hears of what happened meanwhile only when it goes on.
     pub(super) fn upset(&mut self, node: usize) {
-        let upset = &mut self.nodes[node].upset;
-        let since = upset.filter(|(_, until)| until + 20_000 >= self.now).map(|(since, _)| since);
-        *upset = Some((since.unwrap_or(self.now), self.now));
+        let place = &mut self.nodes[node];
+        let still_stands = place.power == Power::Paused;
+        let lasts = |until: u64| still_stands || until + 20_000 >= self.now;
+        let since = place.upset.filter(|(_, until)| lasts(*until)).map(|(since, _)| since);
+        place.upset = Some((since.unwrap_or(self.now), self.now));
     }
 
     fn resume(&mut self, node: usize) {
