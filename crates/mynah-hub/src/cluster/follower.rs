@@ -329,10 +329,10 @@ impl<E> Follower<E> {
         }
     }
 
-    /// What to publish every [`FollowerConfig::beat_ms`]; again at once while [`Beat::more`].
-    pub fn beat(&mut self, now: u64) -> Beat {
-        let _: u64 = now;
-        self.telling.beat(self.is_up)
+    /// What to publish every [`FollowerConfig::beat_ms`]; again at once while [`Beat::more`]. Who has no right
+    /// to speak (`may_speak`) learns from it what it would say, and says it when it may.
+    pub fn beat(&mut self, may_speak: bool) -> Beat {
+        self.telling.beat(self.is_up && may_speak)
     }
 
     /// Whether a beat must be published before the next event: publications may have been lost, and the

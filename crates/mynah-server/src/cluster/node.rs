@@ -106,6 +106,8 @@ pub struct Node {
     next_beat: Instant,
     /// Connections made and messages dropped when the last beat was told.
     told_on: (u64, u64),
+    /// Whether there was no right to tell the last beat.
+    was_silent: bool,
     /// Channels that are wanted anew and must be heard from a place in the log on.
     starts: HashMap<Topic, u64>,
     /// What was delivered of all at some moment.
@@ -135,6 +137,7 @@ impl Node {
             start: now,
             next_beat: now,
             told_on: (0, 0),
+            was_silent: true,
             starts: HashMap::new(),
             base: None,
             unsure_again: None,
@@ -217,11 +220,12 @@ impl Node {
         }
     }
 
-    /// On a new connection, or after something could not be sent, others learn first what they may have missed:
+    /// On a new connection, or after something could not be sent or must not be said, others learn first what they may have missed:
     /// an event that is heard proves those before it.
     fn tell_first(&mut self) {
         let broker = self.parts.voice.broker().stats();
-        let is_anew = (broker.connects, broker.unsent) != self.told_on;
+        let is_anew = (broker.connects, broker.unsent) != self.told_on
+            || (self.was_silent && self.parts.voice.own().is_some());
         if broker.is_up && (is_anew || self.follower.wants_beat()) {
             self.beat();
         }
@@ -417,6 +421,7 @@ impl Node {
             self.pass(Some(Word::NodeGone(slot, epoch)));
         }
         let own = self.parts.voice.own();
+        self.was_silent = own.is_none();
         if let Some((slot, epoch)) = own
             && self.known_as != own
         {
@@ -427,7 +432,7 @@ impl Node {
             self.count_peers();
         }
         loop {
-            let beat = self.follower.beat(now);
+            let beat = self.follower.beat(own.is_some());
             let mut body = Vec::new();
             beat.encode(&mut body);
             self.parts.voice.call(Kind::Beat, body);

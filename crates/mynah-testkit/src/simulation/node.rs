@@ -268,6 +268,8 @@ impl Process {
         } else {
             // When it may speak again, heads go first.
             self.follower.unsent(world.now);
+            // Nobody can know meanwhile who is there.
+            world.upset(self.node);
         }
     }
 
@@ -403,7 +405,7 @@ impl Process {
     fn tell_heads(&mut self, world: &mut World) {
         self.told_on = world.broker.links[self.node].connections;
         loop {
-            let beat = self.follower.beat(world.now);
+            let beat = self.follower.beat(self.speaks(world));
             let is_last = !beat.more;
             self.say(world, &common(), &Word::Beat(beat));
             if is_last {

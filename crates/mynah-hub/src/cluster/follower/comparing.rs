@@ -30,7 +30,7 @@ impl<E> Follower<E> {
     pub fn broker_up(&mut self, now: u64) {
         let _: u64 = now;
         self.is_up = true;
-        self.telling.is_due = true;
+        self.telling.unsent();
         self.proof.freeze(self.comparisons.newest + 1);
         self.compare_all();
     }
@@ -56,7 +56,9 @@ impl<E> Follower<E> {
     pub fn unsent(&mut self, now: u64) {
         let _: u64 = now;
         // While the broker is down nothing is heard before the beat that follows when it is up.
-        self.telling.is_due |= self.is_up;
+        if self.is_up {
+            self.telling.unsent();
+        }
     }
 
     /// The store did not say whether a commit of this node, whose slot this is, succeeded, and by now it has

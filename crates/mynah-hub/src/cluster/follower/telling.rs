@@ -6,6 +6,8 @@ use crate::cluster::Beat;
 
 /// Each stream is told in so many beats.
 const BEATS: u8 = 2;
+/// A connection that carries nothing is noticed within so many beats: what was told before them has arrived.
+const DOUBTFUL_BEATS: u8 = 30;
 /// Streams kept for beats, in parts of a beat. More are stored into only while the broker is down, or by the
 /// thousand each second.
 const PARTS_MAX: usize = 8;
@@ -19,6 +21,8 @@ pub(super) struct Telling {
     ends: Option<[u64; 2]>,
     /// In how many more beats to say that streams were left out.
     lost: u8,
+    /// For how many more beats to keep in mind that this was said, in case they do not arrive.
+    doubt: u8,
     /// The beat under way, without the parts that were told.
     rest: Option<Beat>,
     pub(super) is_due: bool,
@@ -37,6 +41,7 @@ impl Telling {
             pos: 0,
             ends: None,
             lost: 0,
+            doubt: 0,
             rest: None,
             is_due: false,
         }
@@ -51,7 +56,7 @@ impl Telling {
         }
         if self.streams.len() >= self.part_max * PARTS_MAX {
             self.streams.clear();
-            self.lost = BEATS;
+            (self.lost, self.doubt) = (BEATS, DOUBTFUL_BEATS);
         }
         self.streams.insert(stream, Told { seq, beats: 0 });
     }
@@ -64,14 +69,23 @@ impl Telling {
 
     /// Something may have been stored, nobody knows into which stream.
     pub(super) fn unsure(&mut self) {
-        self.lost = BEATS;
+        (self.lost, self.doubt) = (BEATS, DOUBTFUL_BEATS);
         self.is_due = true;
     }
 
-    /// The next part of the beat; one that is begun while the broker is down counts as not told.
-    pub(super) fn beat(&mut self, is_up: bool) -> Beat {
+    /// Beats that were told may not have arrived. What they named is missed by who compares their ends; that
+    /// they were not all is not, and is told again.
+    pub(super) fn unsent(&mut self) {
+        self.is_due = true;
+        if self.doubt > 0 {
+            (self.lost, self.doubt) = (BEATS, DOUBTFUL_BEATS);
+        }
+    }
+
+    /// The next part of the beat; one that is begun when nobody can hear it counts as not told.
+    pub(super) fn beat(&mut self, is_heard: bool) -> Beat {
         self.is_due = false;
-        let mut beat = self.rest.take().unwrap_or_else(|| self.begin(is_up));
+        let mut beat = self.rest.take().unwrap_or_else(|| self.begin(is_heard));
         if beat.heads.len() > self.part_max {
             let heads = beat.heads.split_off(self.part_max);
             self.rest = Some(Beat { heads, part: beat.part + 1, ..beat });
@@ -80,7 +94,7 @@ impl Telling {
         beat
     }
 
-    fn begin(&mut self, is_up: bool) -> Beat {
+    fn begin(&mut self, is_heard: bool) -> Beat {
         let mut heads: Vec<(u64, u64)> =
             self.streams.iter().map(|(stream, told)| (*stream, told.seq)).collect();
         // The same every time, for those who replay a run.
@@ -93,8 +107,9 @@ impl Telling {
             more: false,
             lost: self.lost > 0,
         };
-        if is_up {
+        if is_heard {
             self.lost = self.lost.saturating_sub(1);
+            self.doubt = self.doubt.saturating_sub(1);
             self.ends = self.ends.map(|[_, newer]| [newer, self.pos]);
             self.streams.retain(|_, told| {
                 told.beats += 1;
@@ -153,6 +168,21 @@ mod tests {
         assert_eq!(telling.beat(true).since, 99);
         assert_eq!(telling.beat(true).since, 99);
         assert_eq!(telling.beat(true).heads, []);
+    }
+
+    #[test]
+    fn that_a_beat_is_not_all_is_told_until_it_must_have_arrived() {
+        let mut telling = Telling::new(10);
+        let losses = |telling: &mut Telling, is_heard| {
+            (0..40).filter(|_| telling.beat(is_heard).lost).count()
+        };
+        telling.unsure();
+        assert_eq!(losses(&mut telling, false), 40, "nobody hears it");
+        assert!(telling.beat(true).lost);
+        telling.unsent();
+        assert_eq!(losses(&mut telling, true), 2, "once more, as it may not have arrived");
+        telling.unsent();
+        assert_eq!(losses(&mut telling, true), 0, "that was long ago");
     }
 
     #[test]
