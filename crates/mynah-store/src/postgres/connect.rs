@@ -152,7 +152,7 @@ impl Connector {
     pub(super) async fn own(&self) -> Result<Db, Failure> {
         let made = tokio::time::timeout(self.patience, Box::pin(self.client())).await;
         let client = made.map_err(|_elapsed| Failure::Hung)??;
-        let patience = Patience { statement: self.patience + self.patience / 4, until: None };
+        let patience = Patience { statement: self.patience + self.patience / 10, until: None };
         Ok(Db::own(client, self.prepared, patience))
     }
 

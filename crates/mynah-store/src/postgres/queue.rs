@@ -265,14 +265,19 @@ impl WriteQueue {
         self.waiting.lock().closing
     }
 
-    /// The next batch; `None` when the queue is closed and empty.
-    pub(super) async fn take(&self, most: usize, pace: &mut Pace) -> Option<Vec<Queued>> {
+    /// Waits until there is something to write; `false` when the queue is closed and empty.
+    pub(super) async fn filled(&self) -> bool {
         while self.len() == 0 {
             if self.is_closing() {
-                return None;
+                return false;
             }
             self.filled.notified().await;
         }
+        true
+    }
+
+    /// The next batch: what has queued, and what comes while it gathers.
+    pub(super) async fn take(&self, most: usize, pace: &mut Pace) -> Vec<Queued> {
         let before = self.len();
         if !self.is_closing()
             && let Some(until) = pace.gathers_until(before)
@@ -292,7 +297,7 @@ impl WriteQueue {
         self.counters.last_batch.store(size, Ordering::Relaxed);
         self.counters.largest_batch.fetch_max(size, Ordering::Relaxed);
         self.counters.writes.fetch_add(size, Ordering::Relaxed);
-        Some(batch)
+        batch
     }
 }
 

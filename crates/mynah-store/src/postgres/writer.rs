@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use mynah_domain::ports::{Commit, CommitListener};
+use mynah_domain::ports::{Commit, CommitListener, StoreError};
 use tokio::runtime::Runtime;
 
 use crate::pace::Pace;
@@ -66,9 +66,6 @@ enum Stop {
     AtCommit(Failure),
 }
 
-/// The database could not be reached.
-struct Unreachable;
-
 /// Ends the queue with its writer, however that ends.
 struct Ending<'q>(&'q WriteQueue);
 
@@ -88,14 +85,18 @@ impl Writer {
         let mut pace = Pace::new(self.gather);
         let mut pause = *PAUSE.start();
         let mut commits = 0_u64;
-        while let Some(batch) = runtime.block_on(self.queue.take(self.batch_max, &mut pace)) {
-            if let Ok(done) = self.work(runtime, &mut line, batch) {
-                commits += done;
-                pause = *PAUSE.start();
-            } else {
+        runtime.spawn(fail_late(self.queue.clone(), self.connector.patience()));
+        while runtime.block_on(self.queue.filled()) {
+            // Before anything is taken: what waits in the queue meanwhile can still be given up in time.
+            if let Err(failure) = runtime.block_on(self.connected(&mut line)) {
+                self.fail_waiting(&failure.store_error());
                 runtime.block_on(async { tokio::time::sleep(pause).await });
                 pause = (pause * 2).min(*PAUSE.end());
+                continue;
             }
+            pause = *PAUSE.start();
+            let batch = runtime.block_on(self.queue.take(self.batch_max, &mut pace));
+            commits += self.work(runtime, &mut line, batch);
             if commits >= PRUNE_EVERY {
                 commits = 0;
                 runtime.block_on(prune(line.as_ref()));
@@ -104,12 +105,7 @@ impl Writer {
     }
 
     /// Runs a batch, in as many transactions as it takes, and says how many commits that were.
-    fn work(
-        &self,
-        runtime: &Runtime,
-        line: &mut Option<Db>,
-        batch: Vec<Queued>,
-    ) -> Result<u64, Unreachable> {
+    fn work(&self, runtime: &Runtime, line: &mut Option<Db>, batch: Vec<Queued>) -> u64 {
         let mut rounds = vec![Round { writes: batch, blocks: 1, tries: 0, hasty: false }];
         let mut commits = 0;
         while let Some(round) = rounds.pop() {
@@ -118,7 +114,7 @@ impl Writer {
                 Err(failure) => {
                     let left = std::iter::once(round).chain(rounds.drain(..).rev());
                     self.fail_all(left, failure);
-                    return Err(Unreachable);
+                    break;
                 }
             };
             let done = catch_unwind(AssertUnwindSafe(|| {
@@ -136,7 +132,7 @@ impl Writer {
                 }
             }
         }
-        Ok(commits)
+        commits
     }
 
     /// The connection, made anew if need be.
@@ -234,8 +230,13 @@ impl Writer {
         }
         tracing::warn!(%error, writes = failed, "writes failed");
         if is_away {
-            self.queue.fail_waiting(self.connector.patience() / 2, &error);
+            self.fail_waiting(&error);
         }
+    }
+
+    /// Fails what has waited for long already: the database is known to be away.
+    fn fail_waiting(&self, error: &StoreError) {
+        self.queue.fail_waiting(self.connector.patience() / 2, error);
     }
 
     async fn transact(
@@ -277,6 +278,15 @@ impl Writer {
         }
         Box::pin(tx.flush()).await?;
         Ok(tx)
+    }
+}
+
+/// Fails what has waited behind others as long as it may take by itself.
+async fn fail_late(queue: Arc<WriteQueue>, longest: Duration) {
+    let error = StoreError::Unavailable("PostgreSQL does not answer".to_owned());
+    loop {
+        tokio::time::sleep(longest / 20).await;
+        queue.fail_waiting(longest, &error);
     }
 }
 

@@ -90,6 +90,45 @@ async fn a_killed_server_is_used_again_and_nothing_acknowledged_is_lost() {
     assert!(store.stats().connects >= 3, "{:?}", store.stats());
 }
 
+/// A database that hangs refuses each write in its time, those that wait behind another too, and stores
+/// nothing of them later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hung_server_refuses_every_write_and_is_used_again() {
+    let server = Server::start();
+    let database = server.database().await;
+    let heard = Recorder::new();
+    let options = PostgresOptions {
+        statement_timeout: Duration::from_millis(500),
+        batch_max: 2,
+        ..server.options(&database)
+    };
+    let store = PostgresStore::open(options, heard.clone()).await.expect("opened");
+    let s = Subject::new(store.clone(), heard, ());
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    assert_eq!(insist(&store, &ada, &room, "before").await, 1);
+    tokio::task::block_in_place(|| server.signal("-STOP"));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..20 {
+        let (store, ada, room) = (store.clone(), ada.clone(), room.clone());
+        let id = format!("m{n}");
+        tasks.spawn(async move {
+            store.append_message(sending(&ada), message(&room, &id, Some(&id))).await
+        });
+    }
+    for answer in tasks.join_all().await {
+        let refused = answer.expect_err("nothing can be stored");
+        assert!(refused.to_string().contains("unavailable"), "{refused}");
+    }
+    assert_eq!(store.stats().write_queue, 0);
+    tokio::task::block_in_place(|| server.signal("-CONT"));
+    for n in 0..20 {
+        let number = insist(&store, &ada, &room, &format!("m{n}")).await;
+        assert_eq!(number, n + 2, "the first try left nothing, or this is its message");
+    }
+    assert_eq!(s.view(&ada, &room).await.room.last_number, 21);
+}
+
 /// Connections that the server ends between two calls are replaced without anybody noticing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_ended_by_the_server_are_replaced() {

@@ -104,8 +104,20 @@ impl Server {
 
     /// Ends all its processes as `kill -9` does.
     pub(crate) fn kill(&self) {
+        let all = self.signal("-KILL");
         let file = self.data().join("postmaster.pid");
-        let text = std::fs::read_to_string(&file).expect("it runs");
+        // What nobody has waited for is as good as gone.
+        let lives = |pid: &String| parent(pid).is_some_and(|(state, _)| state != "Z");
+        while all.iter().any(lives) {
+            std::thread::yield_now();
+        }
+        std::fs::remove_file(file).expect("removed");
+    }
+
+    /// Sends all its processes a signal, such as `-STOP`.
+    pub(crate) fn signal(&self, signal: &str) -> Vec<String> {
+        let file = self.data().join("postmaster.pid");
+        let text = std::fs::read_to_string(file).expect("it runs");
         let master = text.lines().next().expect("a number").to_owned();
         let running = std::fs::read_dir("/proc").expect("read").flatten();
         let names = running.filter_map(|entry| entry.file_name().into_string().ok());
@@ -113,13 +125,8 @@ impl Server {
         let mut all = vec![master.clone()];
         all.extend(names.filter(own));
         // Some end by themselves meanwhile.
-        drop(Command::new("kill").arg("-9").args(&all).stderr(Stdio::null()).status());
-        // What nobody has waited for is as good as gone.
-        let lives = |pid: &String| parent(pid).is_some_and(|(state, _)| state != "Z");
-        while all.iter().any(lives) {
-            std::thread::yield_now();
-        }
-        std::fs::remove_file(file).expect("removed");
+        drop(Command::new("kill").arg(signal).args(&all).stderr(Stdio::null()).status());
+        all
     }
 
     pub(crate) fn port(&self) -> u16 {
