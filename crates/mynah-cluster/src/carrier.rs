@@ -11,6 +11,7 @@ mod retry;
 mod session;
 mod stream;
 mod teller;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,9 +25,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use outbox::Outbox;
-pub(crate) use stream::{Place, Stream, dial, read_line, secure, tls_config};
-pub use stream::{TlsError, TlsOptions};
+pub(crate) use stream::{Place, Stream, dial, read_line, secure};
 pub(crate) use teller::Teller;
+pub(crate) use tls::{Tls, tls};
+pub use tls::{TlsError, TlsOption, TlsOptions};
 
 /// How much may wait.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ pub mod nats;
 pub mod redis;
 pub mod socket_io;
 
-pub use carrier::{Limits, Timing, TlsError, TlsOptions};
+pub use carrier::{Limits, Timing, TlsError, TlsOption, TlsOptions};
 pub use in_process::InProcess;
 
 /// Appends a number in decimal digits.

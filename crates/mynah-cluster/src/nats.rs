@@ -10,8 +10,8 @@
 
 mod address;
 mod protocol;
+mod sign_in;
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,10 +19,11 @@ use std::sync::Arc;
 use mynah_hub::{Broker, BrokerEvent};
 use tokio::sync::mpsc;
 
-use crate::carrier::{Carrier, Limits, Settings, Timing, TlsError, TlsOptions, tls_config};
+use crate::carrier::{Carrier, Limits, Settings, Timing, TlsError, TlsOptions, tls};
 pub use address::UrlError;
-pub use protocol::CredentialsError;
-use protocol::{Credentials, Nats};
+use protocol::Nats;
+use sign_in::Proof;
+pub use sign_in::{CredentialsError, SignIn};
 
 /// How to reach NATS, and how it is used.
 #[derive(Debug, Clone)]
@@ -32,9 +33,9 @@ pub struct NatsOptions {
     pub url: String,
     /// The first part of each subject: installations that share a NATS differ in it.
     pub prefix: String,
-    /// A `.creds` file with a JWT and its key.
-    pub credentials_file: Option<PathBuf>,
-    /// How the server's certificate is checked, if it uses TLS.
+    /// Instead of user, password and token of the url.
+    pub sign_in: Option<SignIn>,
+    /// How the server's certificate is checked, if it uses TLS. Any of it set insists on TLS, as `tls://` does.
     pub tls: TlsOptions,
     /// Bounds.
     pub limits: Limits,
@@ -48,7 +49,7 @@ impl NatsOptions {
         Self {
             url: url.into(),
             prefix: "mynah".to_owned(),
-            credentials_file: None,
+            sign_in: None,
             tls: TlsOptions::default(),
             limits: Limits::default(),
             timing: Timing::default(),
@@ -64,7 +65,7 @@ pub enum NatsError {
     #[error("nats_url: {0}")]
     Url(#[from] UrlError),
     /// The certificates.
-    #[error("nats_ca_file: {0}")]
+    #[error(transparent)]
     Tls(#[from] TlsError),
     /// The file cannot be read.
     #[error("nats_credentials_file: {}: {source}", path.display())]
@@ -75,8 +76,16 @@ pub enum NatsError {
         source: io::Error,
     },
     /// What is in the file.
-    #[error("nats_credentials_file: {0}")]
-    Credentials(#[from] CredentialsError),
+    #[error("nats_credentials_file: {}: {reason}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: CredentialsError,
+    },
+    /// The key is none.
+    #[error("nats_nkey_seed: is no seed of a user's NKEY; it begins with SU")]
+    NkeySeed,
 }
 
 /// Begins to connect, on the current runtime, and goes on as long as the broker is used.
@@ -87,17 +96,26 @@ pub enum NatsError {
 pub fn connect(
     options: &NatsOptions,
 ) -> Result<(Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>), NatsError> {
-    let addresses = address::parse(&options.url)?;
-    let tls = tls_config(&options.tls)?;
-    let credentials = match &options.credentials_file {
-        None => None,
-        Some(path) => {
-            let text = fs::read_to_string(path)
-                .map_err(|source| NatsError::File { path: path.clone(), source })?;
-            Some(Credentials::parse(&text)?)
-        }
-    };
-    let protocol = Nats::new(addresses, &options.prefix, tls, credentials);
     let settings = Settings { limits: options.limits, timing: options.timing };
-    Ok(Carrier::start(Box::new(protocol), settings))
+    Ok(Carrier::start(Box::new(protocol(options)?), settings))
+}
+
+/// Whether the options can be used, files included; nothing is connected.
+///
+/// # Errors
+///
+/// As those of [`connect`].
+pub fn check(options: &NatsOptions) -> Result<(), NatsError> {
+    protocol(options).map(drop)
+}
+
+fn protocol(options: &NatsOptions) -> Result<Nats, NatsError> {
+    let mut addresses = address::parse(&options.url)?;
+    for address in &mut addresses {
+        // Else whoever stands between could ask for none.
+        address.is_encrypted |= options.tls.is_set();
+    }
+    let tls = tls(&options.tls)?;
+    let proof = options.sign_in.as_ref().map(Proof::read).transpose()?;
+    Ok(Nats::new(addresses, &options.prefix, tls, proof))
 }

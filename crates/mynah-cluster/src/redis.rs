@@ -20,7 +20,7 @@ use mynah_hub::{Broker, BrokerEvent, Topic};
 use tokio::sync::mpsc;
 
 use crate::carrier::{
-    Carrier, Incoming, Limits, Protocol, Settings, Stream, Timing, TlsError, TlsOptions, tls_config,
+    Carrier, Incoming, Limits, Protocol, Settings, Stream, Timing, TlsError, TlsOptions, tls,
 };
 pub use address::UrlError;
 use address::{Address, Kind};
@@ -41,7 +41,7 @@ pub struct RedisOptions {
     pub sentinel_master: Option<String>,
     /// Before each channel's name, with a colon: installations that share a Redis differ in it.
     pub prefix: String,
-    /// For `rediss://`.
+    /// For `rediss://`; elsewhere it has no effect.
     pub tls: TlsOptions,
     /// Bounds.
     pub limits: Limits,
@@ -71,7 +71,7 @@ pub enum RedisError {
     #[error("redis_url: {0}")]
     Url(#[from] UrlError),
     /// The certificates.
-    #[error("redis_ca_file: {0}")]
+    #[error(transparent)]
     Tls(#[from] TlsError),
 }
 
@@ -92,6 +92,19 @@ pub fn connect(
     connect_in(options, Style { prefix, patterns: Vec::new(), is_sharded })
 }
 
+/// Whether the options can be used, files included; nothing is connected.
+///
+/// # Errors
+///
+/// As those of [`connect`].
+pub fn check(options: &RedisOptions) -> Result<(), RedisError> {
+    let address = Address::parse(&options.url, options.sentinel_master.as_deref())?;
+    if address.is_encrypted {
+        tls(&options.tls)?;
+    }
+    Ok(())
+}
+
 /// How channels are named and heard.
 #[derive(Debug, Default)]
 pub(crate) struct Style {
@@ -109,7 +122,7 @@ pub(crate) fn connect_in(
     style: Style,
 ) -> Result<(Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>), RedisError> {
     let address = Address::parse(&options.url, options.sentinel_master.as_deref())?;
-    let tls = if address.is_encrypted { Some(tls_config(&options.tls)?) } else { None };
+    let tls = if address.is_encrypted { Some(tls(&options.tls)?) } else { None };
     let channel = format!("{}?", style.prefix);
     let protocol = Redis {
         opener: Opener::new(address, tls, channel),

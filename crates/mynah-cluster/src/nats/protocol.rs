@@ -1,21 +1,17 @@
 //! The lines of the NATS client protocol, as far as core publish and subscribe need it.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use mynah_hub::Topic;
-use nkeys::KeyPair;
-use rustls::ClientConfig;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt as _;
 use tracing::debug;
 
 use super::address::{Address, told};
-use crate::carrier::{Incoming, Protocol, Stream, dial, read_line, secure};
+use super::sign_in::Proof;
+use crate::carrier::{Incoming, Protocol, Stream, Tls, dial, read_line, secure};
 
 /// The first line of a server is at most this long.
 const INFO_BYTES_MAX: usize = 64 << 10;
@@ -27,52 +23,6 @@ const PAYLOAD_DEFAULT: usize = 1 << 20;
 const SUBJECT_BYTES_MAX: usize = 3000;
 /// So many servers are remembered beside those of the url.
 const TOLD_MAX: usize = 32;
-
-/// What is wrong with a `.creds` file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CredentialsError {
-    /// A part is missing.
-    #[error(
-        "must hold a section `NATS USER JWT` and one `USER NKEY SEED`, as `nsc generate creds` writes them"
-    )]
-    Incomplete,
-    /// The key is none.
-    #[error("its seed is no NKEY")]
-    Seed,
-}
-
-/// A token, and the key that proves it.
-pub(super) struct Credentials {
-    jwt: String,
-    key: KeyPair,
-}
-
-impl Credentials {
-    /// Reads the text of a `.creds` file.
-    pub(super) fn parse(text: &str) -> Result<Self, CredentialsError> {
-        let jwt = section(text, "JWT").ok_or(CredentialsError::Incomplete)?;
-        let seed = section(text, "SEED").ok_or(CredentialsError::Incomplete)?;
-        let key = KeyPair::from_seed(seed).map_err(|_no_seed| CredentialsError::Seed)?;
-        Ok(Self { jwt: jwt.to_owned(), key })
-    }
-
-    fn sign(&self, nonce: &str) -> Result<String, String> {
-        let signed = self.key.sign(nonce.as_bytes());
-        let signed =
-            signed.map_err(|_error| "the key of the credentials cannot sign".to_owned())?;
-        Ok(BASE64_URL_SAFE_NO_PAD.encode(signed))
-    }
-}
-
-/// The first line after `-----BEGIN … NAME-----`.
-fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines().map(str::trim);
-    lines.find(|line| {
-        line.starts_with("-----BEGIN") && line.trim_end_matches('-').ends_with(name)
-    })?;
-    lines.find(|line| !line.is_empty()).filter(|line| !line.starts_with('-'))
-}
 
 /// What a server says of itself.
 #[derive(Deserialize, Default)]
@@ -93,8 +43,9 @@ pub(super) struct Nats {
     next: usize,
     /// With its dot.
     prefix: String,
-    tls: Arc<ClientConfig>,
-    credentials: Option<Credentials>,
+    tls: Tls,
+    /// Instead of what the urls say.
+    proof: Option<Proof>,
     numbers: HashMap<Topic, u64>,
     topics: HashMap<u64, Topic>,
     last: u64,
@@ -102,12 +53,7 @@ pub(super) struct Nats {
 }
 
 impl Nats {
-    pub(super) fn new(
-        servers: Vec<Address>,
-        prefix: &str,
-        tls: Arc<ClientConfig>,
-        credentials: Option<Credentials>,
-    ) -> Self {
+    pub(super) fn new(servers: Vec<Address>, prefix: &str, tls: Tls, proof: Option<Proof>) -> Self {
         let mut start = Vec::new();
         escape(prefix, &mut start);
         start.push(b'.');
@@ -117,7 +63,7 @@ impl Nats {
             next: 0,
             prefix: String::from_utf8_lossy(&start).into_owned(),
             tls,
-            credentials,
+            proof,
             numbers: HashMap::new(),
             topics: HashMap::new(),
             last: 0,
@@ -161,17 +107,18 @@ impl Nats {
                 members.insert(name.to_owned(), value.into());
             }
         };
-        match (&address.user, &address.password) {
-            (Some(user), Some(password)) => {
+        match (&self.proof, &address.user, &address.password) {
+            (Some(proof), _, _) => {
+                for (name, value) in proof.members(info.nonce.as_deref().unwrap_or_default())? {
+                    put(name, &value);
+                }
+            }
+            (None, Some(user), Some(password)) => {
                 put("user", user);
                 put("pass", password);
             }
-            (Some(token), None) => put("auth_token", token),
-            (None, _) => {}
-        }
-        if let Some(credentials) = &self.credentials {
-            put("jwt", &credentials.jwt);
-            put("sig", &credentials.sign(info.nonce.as_deref().unwrap_or_default())?);
+            (None, Some(token), None) => put("auth_token", token),
+            (None, None, _) => {}
         }
         Ok(format!("CONNECT {connect}\r\nPING\r\n"))
     }
@@ -232,7 +179,7 @@ const NOT_NATS: &str = "what answers there is no NATS; check host, port and tls:
 fn refusal(line: &str) -> String {
     let reason = line.trim_start_matches("-ERR").trim().trim_matches('\'');
     let advice = if reason.contains("Authorization") || reason.contains("Authentication") {
-        "; check user, password or token in nats_url, or nats_credentials_file"
+        "; check user, password or token in nats_url, or the nats_ setting that signs in"
     } else if reason.contains("Permissions Violation") {
         "; allow the user to publish and subscribe to `PREFIX.>`"
     } else {

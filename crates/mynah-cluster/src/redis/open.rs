@@ -1,13 +1,10 @@
 //! Opening connections: to a single Redis, to the master that sentinels name, to the owner of our slot of a cluster.
 
-use std::sync::Arc;
-
-use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::address::{Address, Kind, place};
 use super::resp::{self, Frame};
-use crate::carrier::{Incoming, Place, Stream, dial};
+use crate::carrier::{Incoming, Place, Stream, Tls, dial};
 
 /// What answers there speaks another language.
 pub(super) const NOT_REDIS: &str =
@@ -22,7 +19,7 @@ const SWITCH: &[u8] = b"+switch-master";
 /// Opens connections to what a url names.
 pub(super) struct Opener {
     pub(super) address: Address,
-    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) tls: Option<Tls>,
     /// A channel of ours, whose slot says which node of a cluster to use.
     pub(super) channel: String,
     /// Where it was last.
@@ -30,7 +27,7 @@ pub(super) struct Opener {
 }
 
 impl Opener {
-    pub(super) fn new(address: Address, tls: Option<Arc<ClientConfig>>, channel: String) -> Self {
+    pub(super) fn new(address: Address, tls: Option<Tls>, channel: String) -> Self {
         Self { address, tls, channel, last: None }
     }
 

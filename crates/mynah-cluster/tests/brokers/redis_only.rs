@@ -1,11 +1,14 @@
 //! What only Redis has.
 
+use std::path::Path;
 use std::process::Command;
 
 use mynah_cluster::TlsOptions;
+use mynah_cluster::nats::{self, NatsOptions};
 use mynah_cluster::redis::{self, RedisOptions};
 use mynah_hub::BrokerEvent;
 
+use crate::certificates::{self, Authority};
 use crate::node::{Node, message, short};
 use crate::servers;
 
@@ -142,8 +145,8 @@ async fn tls_is_spoken_with_an_authority_of_ones_own_or_none() {
     .await;
     let url = format!("rediss://localhost:{}", server.port);
 
-    let own = TlsOptions { ca_file: Some(certificate), is_insecure: false };
-    let insecure = TlsOptions { ca_file: None, is_insecure: true };
+    let own = TlsOptions { ca_file: Some(certificate), ..TlsOptions::default() };
+    let insecure = TlsOptions { is_insecure: true, ..TlsOptions::default() };
     for tls in [own, insecure] {
         let timing = mynah_cluster::Timing::default();
         let mut node = Node::redis(&RedisOptions { tls, timing, ..options(url.clone()) });
@@ -158,10 +161,69 @@ async fn tls_is_spoken_with_an_authority_of_ones_own_or_none() {
     }
     let mut stranger = Node::redis(&options(url));
     stranger.expect(BrokerEvent::Down).await;
+}
 
-    let missing = TlsOptions { ca_file: Some(folder.path().join("no.pem")), is_insecure: false };
-    let refused =
-        redis::connect(&RedisOptions { tls: missing, ..options("rediss://localhost".to_owned()) });
-    let error = refused.err().unwrap().to_string();
-    assert!(error.starts_with("redis_ca_file:") && error.contains("no.pem"), "{error}");
+#[tokio::test]
+async fn a_server_that_asks_for_certificates_is_shown_one_and_may_have_another_name() {
+    let authority = Authority::new();
+    let (server, client) = (authority.vouch("cache.internal"), authority.vouch("mynah"));
+    let (ca, [cert, key]) = (authority.file(), server.paths());
+    let server = servers::redis(&[
+        "--port",
+        "0",
+        "--tls-port",
+        "PORT",
+        "--tls-ca-cert-file",
+        ca.to_str().unwrap(),
+        "--tls-cert-file",
+        cert,
+        "--tls-key-file",
+        key,
+    ])
+    .await;
+    let url = format!("rediss://127.0.0.1:{}", server.port);
+    let named = |tls| TlsOptions { server_name: Some("cache.internal".to_owned()), ..tls };
+    let timing = mynah_cluster::Timing::default();
+    let tls = named(authority.believed_as(&client));
+    let mut node = Node::redis(&RedisOptions { tls, timing, ..options(url.clone()) });
+    node.expect(BrokerEvent::Up).await;
+    assert!(node.hear(&["r:1"]).await);
+    node.say("r:1", "hello");
+    node.expect(message("r:1", "hello")).await;
+    for tls in [named(authority.believed()), authority.believed_as(&client)] {
+        let mut stranger = Node::redis(&RedisOptions { tls, ..options(url.clone()) });
+        stranger.expect(BrokerEvent::Down).await;
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_told_with_their_setting_and_path() {
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let (own, other) = (authority.vouch("own"), authority.vouch("other"));
+    let (missing, garbage) = (folder.path().join("no.pem"), certificates::garbage(folder.path()));
+    let usual = authority.believed_as(&own);
+    let ca = |file: &Path| TlsOptions { ca_file: Some(file.to_owned()), ..usual.clone() };
+    let cert = |file: &Path| TlsOptions { cert_file: Some(file.to_owned()), ..usual.clone() };
+    let key = |file: &Path| TlsOptions { key_file: Some(file.to_owned()), ..usual.clone() };
+    for (tls, setting, path) in [
+        (ca(&missing), "tls.ca_file: ", &missing),
+        (ca(&own.key), "tls.ca_file: ", &own.key),
+        (cert(&missing), "tls.cert_file: ", &missing),
+        (cert(&garbage), "tls.cert_file: ", &garbage),
+        (key(&missing), "tls.key_file: ", &missing),
+        (key(&own.certificate), "tls.key_file: ", &own.certificate),
+        (key(&other.key), "tls.key_file: ", &other.key),
+    ] {
+        let of_redis = RedisOptions { tls: tls.clone(), ..options("rediss://x".to_owned()) };
+        let of_nats = NatsOptions { tls, ..NatsOptions::new("nats://x") };
+        let (redis, nats) = (redis::check(&of_redis), nats::check(&of_nats));
+        let errors = [redis.unwrap_err().to_string(), nats.unwrap_err().to_string()];
+        for error in errors {
+            let start = format!("{setting}{}: ", path.display());
+            assert!(error.starts_with(&start) && !error.contains("secret"), "{error}");
+        }
+    }
+    let half = TlsOptions { key_file: None, ..usual };
+    let error = redis::check(&RedisOptions { tls: half, ..options("rediss://x".to_owned()) });
+    assert!(error.unwrap_err().to_string().starts_with("tls.key_file: is missing"));
 }
