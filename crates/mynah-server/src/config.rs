@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use check::{Problem, well_known};
-pub use cluster::{ClusterConfig, StoreConfig};
+pub use cluster::{ClusterConfig, StoreConfig, TlsConfig};
 pub use interop::InteropConfig;
 pub use load::{ConfigError, Loaded, environment, load};
 pub use pusher::PusherConfig;

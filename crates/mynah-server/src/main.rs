@@ -206,7 +206,13 @@ fn check(config: &Config) -> ExitCode {
     if let Err(error) = &vocabularies {
         say(&format!("{error:#}"));
     }
-    if problems.is_empty() && vocabularies.is_ok() {
+    let broker = wiring::check_broker(config);
+    if let Err(error) = &broker
+        && problems.is_empty()
+    {
+        say(&format!("{error:#}"));
+    }
+    if problems.is_empty() && vocabularies.is_ok() && broker.is_ok() {
         show("the configuration is fine\n");
         return ExitCode::SUCCESS;
     }

@@ -1,5 +1,6 @@
 //! Building the house: the only place where adapters and ports meet.
 
+pub(crate) mod broker;
 pub(crate) mod cluster;
 mod doors;
 mod gauges;
@@ -43,6 +44,7 @@ use crate::stores::Stores;
 use crate::system::{CombIds, SystemClock};
 use crate::vocabulary::Vocabularies;
 
+pub use broker::check as check_broker;
 pub use cluster::Clustered;
 use cluster::Newcomer;
 use doors::ChatDoor;

@@ -128,14 +128,14 @@ async fn what_is_meant_to_be_encrypted_is_not_sent_in_the_clear() {
 async fn settings_sign_in_instead_of_the_url() {
     let server = servers::nats(&["--user", "ann", "--pass", "p@ss:w/rd"]).await;
     let user = SignIn::User { name: "ann".to_owned(), password: "p@ss:w/rd".to_owned() };
-    signs_in(&server, user).await.expect(BrokerEvent::Up).await;
-    signs_in(&server, SignIn::Token("ann".to_owned())).await.expect(BrokerEvent::Down).await;
+    signs_in(&server, user).expect(BrokerEvent::Up).await;
+    signs_in(&server, SignIn::Token("ann".to_owned())).expect(BrokerEvent::Down).await;
 
     let server = servers::nats(&["--auth", "t0k/en"]).await;
-    signs_in(&server, SignIn::Token("t0k/en".to_owned())).await.expect(BrokerEvent::Up).await;
+    signs_in(&server, SignIn::Token("t0k/en".to_owned())).expect(BrokerEvent::Up).await;
 }
 
-async fn signs_in(server: &servers::Server, sign_in: SignIn) -> Node {
+fn signs_in(server: &servers::Server, sign_in: SignIn) -> Node {
     let url = format!("nats://other:wrong@127.0.0.1:{}", server.port);
     Node::nats(&NatsOptions { sign_in: Some(sign_in), ..options(url) })
 }
@@ -149,8 +149,8 @@ async fn the_seed_of_a_known_nkey_signs_in() {
     std::fs::write(&file, format!("authorization {{ users = [{{ nkey: {public} }}] }}")).unwrap();
     let server = servers::nats(&["-c", file.to_str().unwrap()]).await;
     let seed = |key: &KeyPair| SignIn::NkeySeed(format!("{}\n", key.seed().unwrap()));
-    signs_in(&server, seed(&known)).await.expect(BrokerEvent::Up).await;
-    signs_in(&server, seed(&stranger)).await.expect(BrokerEvent::Down).await;
+    signs_in(&server, seed(&known)).expect(BrokerEvent::Up).await;
+    signs_in(&server, seed(&stranger)).expect(BrokerEvent::Down).await;
 }
 
 /// A token as NATS has it: `subject`'s, signed by `issuer`.
@@ -198,8 +198,8 @@ async fn a_credentials_file_signs_in() {
         std::fs::write(&path, text).unwrap();
         SignIn::CredentialsFile(path)
     };
-    signs_in(&server, credentials(&user)).await.expect(BrokerEvent::Up).await;
-    signs_in(&server, credentials(&KeyPair::new_user())).await.expect(BrokerEvent::Down).await;
+    signs_in(&server, credentials(&user)).expect(BrokerEvent::Up).await;
+    signs_in(&server, credentials(&KeyPair::new_user())).expect(BrokerEvent::Down).await;
 }
 
 #[test]

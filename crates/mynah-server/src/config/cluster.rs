@@ -1,5 +1,7 @@
 //! Where data is kept, and how several nodes share it.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::Hidden;
@@ -45,6 +47,21 @@ pub struct ClusterConfig {
     /// `nats://…` or `tls://…` (`NATS_URL`).
     #[serde(skip_serializing_if = "Hidden::is_empty")]
     pub nats_url: Hidden,
+    /// Signs in to NATS, with `nats_password`, instead of what the url says.
+    pub nats_user: String,
+    /// The password, as it is: nothing is %-encoded.
+    #[serde(skip_serializing_if = "Hidden::is_empty")]
+    pub nats_password: Hidden,
+    /// A token that signs in to NATS.
+    #[serde(skip_serializing_if = "Hidden::is_empty")]
+    pub nats_token: Hidden,
+    /// The seed of a user's NKEY that signs in to NATS, `SU…`.
+    #[serde(skip_serializing_if = "Hidden::is_empty")]
+    pub nats_nkey_seed: Hidden,
+    /// A `.creds` file that signs in to NATS.
+    pub nats_credentials_file: Option<PathBuf>,
+    /// TLS to the broker.
+    pub tls: TlsConfig,
     /// In front of every channel, so that several installations can share a broker.
     pub prefix: String,
     /// The node's name; made anew at each start unless given. A node that starts with the name of one that
@@ -59,6 +76,12 @@ impl Default for ClusterConfig {
         Self {
             redis_url: Hidden::default(),
             nats_url: Hidden::default(),
+            nats_user: String::new(),
+            nats_password: Hidden::default(),
+            nats_token: Hidden::default(),
+            nats_nkey_seed: Hidden::default(),
+            nats_credentials_file: None,
+            tls: TlsConfig::default(),
             prefix: "mynah".to_owned(),
             node_id: String::new(),
             advertise: String::new(),
@@ -71,4 +94,18 @@ impl ClusterConfig {
     pub fn has_broker(&self) -> bool {
         !self.redis_url.is_empty() || !self.nats_url.is_empty()
     }
+}
+
+/// TLS to a broker: `rediss://`; for NATS any entry insists on it, as `tls://` does.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Authorities in PEM, which are then the only ones that are believed; else those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Our own certificate in PEM, and those between it and its authority.
+    pub cert_file: Option<PathBuf>,
+    /// Its key in PEM, not encrypted.
+    pub key_file: Option<PathBuf>,
+    /// The name in the broker's certificate, where it is not the one in the url.
+    pub server_name: String,
 }

@@ -178,16 +178,25 @@ impl<P: Provider> Provider for Named<P> {
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 3] = ["http.allowed_origins", "http.trusted_proxies", "interop.namespaces"];
-    const TEXTS: [&str; 23] = [
+    const TEXTS: [&str; 32] = [
         "admin_ui.password_hash",
         "admin_ui.username",
         "auth.encryption_key",
         "auth.jwt_secret",
         "cluster.advertise",
+        "cluster.nats_credentials_file",
+        "cluster.nats_nkey_seed",
+        "cluster.nats_password",
+        "cluster.nats_token",
         "cluster.nats_url",
+        "cluster.nats_user",
         "cluster.node_id",
         "cluster.prefix",
         "cluster.redis_url",
+        "cluster.tls.ca_file",
+        "cluster.tls.cert_file",
+        "cluster.tls.key_file",
+        "cluster.tls.server_name",
         "interop.key",
         "interop.redis_url",
         "interop.room",
@@ -339,6 +348,9 @@ mod tests {
             ("DATABASE_URL", "postgres://chat:topsecret@db/chat"),
             ("REDIS_URL", "redis://:topsecret@cache"),
             ("NATS_URL", "nats://topsecret@bus"),
+            ("MYNAH_CLUSTER__NATS_PASSWORD", "topsecret"),
+            ("MYNAH_CLUSTER__NATS_TOKEN", "topsecret"),
+            ("MYNAH_CLUSTER__NATS_NKEY_SEED", "topsecret"),
         ]);
         let config = loaded.unwrap().config;
         assert_eq!(config.admin_ui.password_hash.expose(), "$2b$topsecret");

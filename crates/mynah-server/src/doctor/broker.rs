@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::report::{Report, span};
 use crate::config::Config;
 use crate::system::session_id;
-use crate::wiring::cluster::{self, Connected};
+use crate::wiring::broker::{self, Connected};
 
 const AREA: &str = "broker";
 /// Time to be connected.
@@ -23,7 +23,7 @@ const ROUNDS: u8 = 5;
 const SLOW: Duration = Duration::from_millis(50);
 
 pub(super) async fn check(config: &Config, report: &mut Report) {
-    match cluster::broker(config) {
+    match broker::connect(config) {
         Err(error) => report.wrong(AREA, format!("{error:#}"), "The server refuses to start."),
         Ok(None) if config.store.url.is_empty() => {
             report.skipped(AREA, "none is set; a single node needs none");
@@ -43,7 +43,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) {
                 );
             }
             // Two connections, as of two nodes: some brokers do not tell a publisher its own messages.
-            if let Ok(Some(other)) = cluster::broker(config) {
+            if let Ok(Some(other)) = broker::connect(config) {
                 listen(what, connected, other, report).await;
             }
         }
@@ -61,8 +61,8 @@ async fn listen(
         report.wrong(
             AREA,
             format!("{what} is not reached within {} s", CONNECT.as_secs()),
-            "Is it up, is the address right, do user and password fit, does a firewall stand between? Until it \
-             is back, what one node stores reaches the clients of others late.",
+            "Is it up, is the address right, do user, password and certificates fit, does a firewall stand \
+             between? Until it is back, what one node stores reaches the clients of others late.",
         );
         return stop(&[broker, publisher]).await;
     }

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::http::Uri;
-use mynah_cluster::nats::{self, NatsOptions};
-use mynah_cluster::redis::{self, RedisOptions};
 use mynah_cluster::{InProcess, Limits};
 use mynah_domain::NodeId;
 use mynah_domain::node::NewNode;
 use mynah_domain::ports::{Clock, Commit, IdSource, NodeStore};
-use mynah_hub::{Broker, BrokerEvent};
+use mynah_hub::BrokerEvent;
 use tokio::sync::{mpsc, oneshot};
 
-use super::gauges;
+use super::{broker, gauges};
 use crate::cluster::directory::Directory;
 use crate::cluster::forward::Forwarder;
 use crate::cluster::interests::Interests;
@@ -65,28 +63,6 @@ impl Clustered {
     }
 }
 
-/// A connection to a broker and what it tells.
-pub(crate) type Connected = (Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>);
-
-/// Connects to the broker that is set, if one is.
-///
-/// # Errors
-/// The entry that is wrong.
-pub(crate) fn broker(config: &Config) -> anyhow::Result<Option<Connected>> {
-    let settings = &config.cluster;
-    Ok(if !settings.redis_url.is_empty() {
-        let mut options = RedisOptions::new(settings.redis_url.expose());
-        options.prefix.clone_from(&settings.prefix);
-        Some(redis::connect(&options).map_err(|error| anyhow::anyhow!("cluster.{error}"))?)
-    } else if !settings.nats_url.is_empty() {
-        let mut options = NatsOptions::new(settings.nats_url.expose());
-        options.prefix.clone_from(&settings.prefix);
-        Some(nats::connect(&options).map_err(|error| anyhow::anyhow!("cluster.{error}"))?)
-    } else {
-        None
-    })
-}
-
 /// Connects to the broker, if the store may have several nodes.
 ///
 /// # Errors
@@ -95,7 +71,7 @@ pub(super) fn newcomer(config: &Config) -> anyhow::Result<Option<Newcomer>> {
     if config.store.url.is_empty() {
         return Ok(None);
     }
-    let named = broker(config)?;
+    let named = broker::connect(config)?;
     // Else nobody else is there.
     let (broker, events) = named.unwrap_or_else(|| InProcess::new().join(Limits::default()));
     let voice = Voice::new(broker);

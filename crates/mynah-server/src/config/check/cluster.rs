@@ -1,6 +1,6 @@
 //! Databases and brokers that cannot be.
 
-use crate::config::Config;
+use crate::config::{ClusterConfig, Config};
 
 /// Longest prefix and node name.
 const NAME_CHARS_MAX: usize = 64;
@@ -50,6 +50,8 @@ pub(super) fn check(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
     if !redis.is_empty() && !nats.is_empty() {
         add("cluster.nats_url", "(NATS_URL) and REDIS_URL are both set: nodes use one broker");
     }
+    sign_in(cluster, add);
+    tls(cluster, add);
     let is_name = |text: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         text.len() <= NAME_CHARS_MAX && text.chars().all(allowed)
@@ -66,6 +68,60 @@ pub(super) fn check(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
         add("cluster.advertise", "must be an address with a port, e.g. 10.0.0.5:4000");
     }
     interop(config, add);
+}
+
+/// One way to sign in to NATS at most, and a whole one.
+fn sign_in(cluster: &ClusterConfig, add: &mut dyn FnMut(&'static str, &str)) {
+    let (has_user, has_password) =
+        (!cluster.nats_user.is_empty(), !cluster.nats_password.is_empty());
+    let ways = [
+        ("cluster.nats_user", has_user || has_password),
+        ("cluster.nats_token", !cluster.nats_token.is_empty()),
+        ("cluster.nats_nkey_seed", !cluster.nats_nkey_seed.is_empty()),
+        ("cluster.nats_credentials_file", cluster.nats_credentials_file.is_some()),
+    ];
+    let mut set = ways.into_iter().filter_map(|(entry, is_set)| is_set.then_some(entry));
+    let Some(first) = set.next() else { return };
+    if cluster.nats_url.is_empty() {
+        add(first, "signs in to NATS, and no NATS is named: set cluster.nats_url (NATS_URL)");
+    }
+    if let Some(second) = set.next() {
+        add(second, &format!("and {first} are both set: there is one way to sign in"));
+    }
+    if has_user && !has_password {
+        add("cluster.nats_password", "is missing: cluster.nats_user has one");
+    }
+    if has_password && !has_user {
+        add("cluster.nats_user", "is missing: cluster.nats_password is that of a user");
+    }
+}
+
+/// What is meant to be encrypted must be.
+fn tls(cluster: &ClusterConfig, add: &mut dyn FnMut(&'static str, &str)) {
+    let tls = &cluster.tls;
+    let entries = [
+        ("cluster.tls.ca_file", tls.ca_file.is_some()),
+        ("cluster.tls.cert_file", tls.cert_file.is_some()),
+        ("cluster.tls.key_file", tls.key_file.is_some()),
+        ("cluster.tls.server_name", !tls.server_name.is_empty()),
+    ];
+    let Some((entry, _)) = entries.into_iter().find(|(_, is_set)| *is_set) else { return };
+    if !cluster.has_broker() {
+        add(entry, "has no effect without a broker: set REDIS_URL or NATS_URL");
+    }
+    let redis = cluster.redis_url.expose();
+    if !redis.is_empty() && !redis.starts_with("rediss") {
+        add(entry, "has no effect on an address without TLS: write rediss:// (REDIS_URL)");
+    }
+    if tls.cert_file.is_some() && tls.key_file.is_none() {
+        add(
+            "cluster.tls.key_file",
+            "is missing: the certificate of cluster.tls.cert_file needs it",
+        );
+    }
+    if tls.key_file.is_some() && tls.cert_file.is_none() {
+        add("cluster.tls.cert_file", "is missing: the key of cluster.tls.key_file is that of one");
+    }
 }
 
 fn interop(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
@@ -138,6 +194,55 @@ mod tests {
         assert_eq!(joined(|i| i.room = "room".into()), ["interop.room"]);
         assert_eq!(joined(|i| i.user = "user".into()), ["interop.user"]);
         assert_eq!(joined(|i| i.redis_url = Hidden::new("http://x")), ["interop.redis_url"]);
+    }
+
+    #[test]
+    fn there_is_one_whole_way_to_sign_in_to_nats() {
+        let nats = |change: fn(&mut ClusterConfig)| {
+            entries(|c| {
+                c.cluster.nats_url = Hidden::new("nats://x");
+                change(&mut c.cluster);
+            })
+        };
+        let user = |c: &mut ClusterConfig| {
+            c.nats_user = "ann".to_owned();
+            c.nats_password = Hidden::new("x");
+        };
+        assert_eq!(nats(user), [] as [&str; 0]);
+        assert_eq!(nats(|c| c.nats_token = Hidden::new("x")), [] as [&str; 0]);
+        assert_eq!(nats(|c| c.nats_user = "ann".to_owned()), ["cluster.nats_password"]);
+        assert_eq!(nats(|c| c.nats_password = Hidden::new("x")), ["cluster.nats_user"]);
+        let two = |c: &mut ClusterConfig| {
+            c.nats_nkey_seed = Hidden::new("x");
+            c.nats_credentials_file = Some("x".into());
+        };
+        assert_eq!(nats(two), ["cluster.nats_credentials_file"]);
+        assert_eq!(
+            entries(|c| c.cluster.nats_token = Hidden::new("x")),
+            ["cluster.nats_token"],
+            "at which NATS?"
+        );
+    }
+
+    #[test]
+    fn tls_settings_must_have_an_effect() {
+        let with = |url: &str, change: fn(&mut crate::config::TlsConfig)| {
+            entries(|c| {
+                c.cluster.redis_url = Hidden::new(url);
+                change(&mut c.cluster.tls);
+            })
+        };
+        for url in ["rediss://x", "rediss-sentinel://x", "rediss-cluster://x"] {
+            assert_eq!(with(url, |t| t.ca_file = Some("x".into())), [] as [&str; 0], "{url}");
+        }
+        for url in ["redis://x", "redis-cluster://x", ""] {
+            let named = with(url, |t| t.server_name = "x".to_owned());
+            assert_eq!(named, ["cluster.tls.server_name"], "{url}");
+        }
+        let half = with("rediss://x", |t| t.cert_file = Some("x".into()));
+        assert_eq!(half, ["cluster.tls.key_file"]);
+        let half = with("rediss://x", |t| t.key_file = Some("x".into()));
+        assert_eq!(half, ["cluster.tls.cert_file"]);
     }
 
     #[test]
