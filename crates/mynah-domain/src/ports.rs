@@ -51,6 +51,9 @@ pub enum StoreError {
     /// The engine failed or is stopping. The text is for the log, not for clients.
     #[error("the storage is unavailable: {0}")]
     Unavailable(String),
+    /// What writes has ended by a fault and does not come back: this process must be started anew. Reads go on.
+    #[error("the storage's writer has ended; this process writes no more")]
+    Ended,
     /// A stored row contradicts the rules.
     #[error("inconsistent row in {table}: {id}")]
     Inconsistent {

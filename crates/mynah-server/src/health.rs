@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mynah_domain::ports::JournalStore;
+use mynah_domain::ports::{JournalStore, StoreError};
 use tokio::sync::{Mutex, watch};
 
 /// How long the outcome of a probe is used again.
@@ -18,8 +18,8 @@ pub enum Readiness {
     Ready,
     /// Is shutting down: finish what runs, send nothing new.
     Draining,
-    /// The store does not answer.
-    StoreDown,
+    /// The store does not answer as it should; why, in a few words without its insides.
+    StoreDown(&'static str),
 }
 
 /// How near the process is to its end.
@@ -35,8 +35,8 @@ enum Phase {
 pub struct Health {
     journal: Arc<dyn JournalStore>,
     phase: watch::Sender<Phase>,
-    /// The last probe; the lock also makes concurrent callers share one probe.
-    last: Mutex<Option<(Instant, bool)>>,
+    /// The last probe and what was wrong; the lock also makes concurrent callers share one probe.
+    last: Mutex<Option<(Instant, Option<&'static str>)>>,
 }
 
 impl Health {
@@ -74,28 +74,39 @@ impl Health {
             return Readiness::Draining;
         }
         let mut last = self.last.lock().await;
-        let store_up = match *last {
-            Some((at, up)) if at.elapsed() < PROBE_TTL => up,
+        let wrong = match *last {
+            Some((at, wrong)) if at.elapsed() < PROBE_TTL => wrong,
             Some(_) | None => {
-                let up = self.probe().await;
-                *last = Some((Instant::now(), up));
-                up
+                let wrong = self.probe().await;
+                *last = Some((Instant::now(), wrong));
+                wrong
             }
         };
-        if store_up { Readiness::Ready } else { Readiness::StoreDown }
+        wrong.map_or(Readiness::Ready, Readiness::StoreDown)
     }
 
-    async fn probe(&self) -> bool {
+    /// What is wrong, if anything is.
+    async fn probe(&self) -> Option<&'static str> {
         match tokio::time::timeout(PROBE_PATIENCE, self.journal.probe()).await {
-            Ok(Ok(())) => true,
+            Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the store's probe failed");
-                false
+                Some(reason(&error))
             }
             Err(_late) => {
                 tracing::warn!("the store's probe took too long");
-                false
+                Some("gives no answer in time")
             }
         }
+    }
+}
+
+/// For whoever asks whether the process is ready, which may be anybody.
+fn reason(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Full => "is full",
+        StoreError::Overloaded => "has too much to do",
+        StoreError::Ended => "its writer has ended; start this process anew",
+        StoreError::Unavailable(_) | StoreError::Inconsistent { .. } => "does not work",
     }
 }

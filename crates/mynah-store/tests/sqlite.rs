@@ -1,14 +1,16 @@
 //! What only a database in a file can get wrong.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
 
 use mynah_domain::app::{App, AppKey, AppSecret};
 use mynah_domain::chat::ChatError;
 use mynah_domain::message::{Anchor, Draft, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{
-    AppStore, Commit, CommitListener, MessageStore, OpenRoomStore, StoreError,
+    AppStore, Commit, CommitListener, JournalStore as _, MessageStore, OpenRoomStore, StoreError,
 };
 use mynah_domain::recovery::{OpenRoom, Place};
 use mynah_domain::{AppId, ConnectionId, MessageId, RoomId, TenantId, Timestamp};
@@ -308,6 +310,38 @@ fn a_second_opener_is_kept_out() {
     assert!(matches!(open().err(), Some(OpenError::InUse { .. })));
     first.close();
     assert!(open().is_ok());
+}
+
+/// Whoever is woken by it breaks.
+struct Fragile;
+
+impl Wake for Fragile {
+    fn wake(self: Arc<Self>) {
+        panic!("on purpose: this ends the thread that answers");
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_has_ended_is_told_at_once_and_reads_go_on() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (store, s) = open(folder.path());
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    s.say(&ada, &room, "stored").await;
+    {
+        let mut last = pin!(store.probe());
+        let waker = Waker::from(Arc::new(Fragile));
+        assert!(last.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // Behind it in the queue: given up with the writer, or refused by what it left.
+        let next = store.probe().await;
+        assert!(matches!(next, Err(StoreError::Unavailable(_) | StoreError::Ended)), "{next:?}");
+    }
+    let refused = store.append_message(sending(&ada), new_message(&room, "m", "x")).await;
+    assert_eq!(refused, Err(StoreError::Ended.into()));
+    assert_eq!(store.probe().await, Err(StoreError::Ended));
+    let page = s.messages.history(reading(&ada), &room, Anchor::Latest, 9).await.expect("read");
+    assert_eq!(page.items.len(), 1);
+    store.close();
 }
 
 #[tokio::test]

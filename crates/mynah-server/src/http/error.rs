@@ -119,7 +119,9 @@ fn store_row(error: &StoreError) -> Row {
     let (status, wait) = match error {
         StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, None),
         StoreError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
-        StoreError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, Some(5)),
+        StoreError::Unavailable(_) | StoreError::Ended => {
+            (StatusCode::SERVICE_UNAVAILABLE, Some(5))
+        }
         StoreError::Inconsistent { .. } => (StatusCode::INTERNAL_SERVER_ERROR, None),
     };
     Row(status, codes::store(error), wait)
@@ -194,7 +196,9 @@ impl ApiError {
     /// The text for the client: what the error says, but nothing of the store's insides.
     fn text(&self) -> String {
         match self.store_error() {
-            Some(StoreError::Unavailable(_)) => "the storage is unavailable".to_owned(),
+            Some(StoreError::Unavailable(_) | StoreError::Ended) => {
+                "the storage is unavailable".to_owned()
+            }
             Some(StoreError::Inconsistent { .. }) => "Internal server error".to_owned(),
             Some(StoreError::Full | StoreError::Overloaded) | None => self.to_string(),
         }
@@ -258,11 +262,12 @@ mod tests {
     use mynah_domain::id::InvalidId;
     use mynah_domain::{SessionFamily, UserId};
 
-    fn store_errors() -> [(StoreError, u16, &'static str); 4] {
+    fn store_errors() -> [(StoreError, u16, &'static str); 5] {
         [
             (StoreError::Full, 507, "STORAGE_FULL"),
             (StoreError::Overloaded, 503, "OVERLOADED"),
             (StoreError::Unavailable("disk 7".into()), 503, "UNAVAILABLE"),
+            (StoreError::Ended, 503, "UNAVAILABLE"),
             (StoreError::Inconsistent { table: "rooms", id: "7".into() }, 500, "INTERNAL"),
         ]
     }

@@ -40,6 +40,9 @@ struct Parts {
 struct Part {
     /// `up` or `down`.
     status: &'static str,
+    /// What is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<House> {
@@ -94,10 +97,10 @@ async fn live(request: Request) -> Response {
     (status = 503, body = Report, description = "The storage is down, or the process shuts down")))]
 async fn ready(State(house): State<House>) -> Response {
     let none = Parts::default();
-    let storage = |status| Parts { storage: Some(Part { status }) };
+    let storage = |status, message| Parts { storage: Some(Part { status, message }) };
     let (code, report) = match house.health.readiness().await {
         Readiness::Ready => {
-            let up = storage("up");
+            let up = storage("up", None);
             (StatusCode::OK, Report { status: "ok", info: up, error: none, details: up })
         }
         Readiness::Draining => {
@@ -105,8 +108,8 @@ async fn ready(State(house): State<House>) -> Response {
             let report = Report { status, info: none, error: none, details: none };
             (StatusCode::SERVICE_UNAVAILABLE, report)
         }
-        Readiness::StoreDown => {
-            let down = storage("down");
+        Readiness::StoreDown(why) => {
+            let down = storage("down", Some(why));
             let report = Report { status: "error", info: none, error: down, details: down };
             (StatusCode::SERVICE_UNAVAILABLE, report)
         }

@@ -110,7 +110,7 @@ async fn ready(State(probes): State<Probes>) -> Response {
     match probes.health.readiness().await {
         Readiness::Ready => "OK".into_response(),
         Readiness::Draining => leaving(),
-        Readiness::StoreDown => {
+        Readiness::StoreDown(_) => {
             failed(StatusCode::SERVICE_UNAVAILABLE, "The storage does not answer.")
         }
     }

@@ -122,6 +122,8 @@ impl Queued {
 struct Waiting {
     writes: VecDeque<Queued>,
     closing: bool,
+    /// Whether the writer ended without having been told to.
+    ended: bool,
 }
 
 /// Counters of the writer, for metrics.
@@ -215,6 +217,9 @@ impl WriteQueue {
 
     fn push(&self, task: Task) -> Result<(), StoreError> {
         let mut waiting = self.waiting.lock();
+        if waiting.ended {
+            return Err(StoreError::Ended);
+        }
         if waiting.closing {
             return Err(StoreError::Unavailable("the store is closing".to_owned()));
         }
@@ -242,13 +247,20 @@ impl WriteQueue {
         }
     }
 
-    /// Drops what waits, so that its callers hear of it.
+    /// The writer has ended: refuses what waits and what comes, at once.
     pub(super) fn abandon(&self) {
         let mut waiting = self.waiting.lock();
-        waiting.closing = true;
+        waiting.ended = !waiting.closing;
         let left = std::mem::take(&mut waiting.writes);
+        let ended = waiting.ended;
         drop(waiting);
-        left.into_iter().for_each(Queued::answer);
+        if ended {
+            tracing::error!("the writer of the store has ended; this process must be started anew");
+        }
+        for mut write in left {
+            write.fail(StoreError::Ended);
+            write.answer();
+        }
     }
 
     /// Takes no more writes; the writer ends when those queued are done.
@@ -302,5 +314,25 @@ impl WriteQueue {
 }
 
 fn lost(_gone: oneshot::error::RecvError) -> StoreError {
-    StoreError::Unavailable("the writer has stopped".to_owned())
+    StoreError::Unavailable("the write was given up".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_a_writer_that_has_ended_is_refused_and_so_is_what_comes() {
+        let queue = WriteQueue::new(8);
+        let write = || queue.call_quietly::<(), StoreError, _>(async |_: &mut Tx<'_>| Ok(()));
+        let waiting = write();
+        queue.abandon();
+        assert_eq!(waiting.await, Err(StoreError::Ended));
+        assert_eq!(write().await, Err(StoreError::Ended));
+        let told = WriteQueue::new(8);
+        told.close();
+        told.abandon();
+        let late = told.call_quietly::<(), StoreError, _>(async |_: &mut Tx<'_>| Ok(()));
+        assert!(matches!(late.await, Err(StoreError::Unavailable(_))), "it was told to end");
+    }
 }

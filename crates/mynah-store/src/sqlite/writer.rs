@@ -76,6 +76,8 @@ where
 struct Waiting {
     jobs: VecDeque<Box<dyn Job>>,
     closing: bool,
+    /// Whether the writer ended without having been told to.
+    ended: bool,
 }
 
 /// Counters of the writer, for metrics.
@@ -117,13 +119,16 @@ impl WriteQueue {
         let queued = self.push(Box::new(Call { work, outcome: None, reply }));
         async move {
             queued?;
-            let lost = |_| StoreError::Unavailable("the writer has stopped".into());
+            let lost = |_| StoreError::Unavailable("the write was given up".into());
             answer.await.map_err(lost)?
         }
     }
 
     fn push(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         let mut waiting = self.waiting.lock();
+        if waiting.ended {
+            return Err(StoreError::Ended);
+        }
         if waiting.closing {
             return Err(StoreError::Unavailable("the store is closing".into()));
         }
@@ -137,13 +142,20 @@ impl WriteQueue {
         Ok(())
     }
 
-    /// Drops what waits, so that its callers hear of it.
+    /// The writer has ended: refuses what waits and what comes, at once.
     fn abandon(&self) {
         let mut waiting = self.waiting.lock();
-        waiting.closing = true;
+        waiting.ended = !waiting.closing;
         let left = std::mem::take(&mut waiting.jobs);
+        let ended = waiting.ended;
         drop(waiting);
-        drop(left);
+        if ended {
+            tracing::error!("the writer of the store has ended; this process must be started anew");
+        }
+        for mut job in left {
+            job.fail(StoreError::Ended);
+            job.answer();
+        }
     }
 
     /// Takes no more writes; the writer ends when those queued are done.

@@ -121,10 +121,18 @@ async fn readiness_follows_the_store() {
     for path in ["/ready", "/readyz"] {
         assert_eq!(door.get("", path).await.expect(200), ok);
     }
+    for (error, why) in [
+        (StoreError::Overloaded, "has too much to do"),
+        (StoreError::Ended, "its writer has ended; start this process anew"),
+        (StoreError::Unavailable("secret host".to_owned()), "does not work"),
+    ] {
+        let down = Door::new();
+        down.world.store.fail_writes(error);
+        let report = down.get("", "/ready").await.expect(503);
+        assert_eq!(report["error"]["storage"], json!({"status": "down", "message": why}));
+    }
     let down = Door::new();
-    down.world.store.fail_writes(StoreError::Overloaded);
-    let report = down.get("", "/ready").await.expect(503);
-    assert_eq!(report["error"]["storage"]["status"], "down");
+    down.world.store.fail_writes(StoreError::Ended);
     for path in ["/health", "/healthz", "/livez"] {
         assert_eq!(down.get("", path).await.expect(200)["status"], "ok");
     }
