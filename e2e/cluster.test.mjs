@@ -66,6 +66,40 @@ async function metric(node, name) {
   return line ? Number(line.slice(name.length + 1)) : undefined;
 }
 
+/** The owner decides on one node; who it concerns hears of it, and is held to it, on the other. */
+async function rightsChange(t, one, two) {
+  const { room, users } = await roomOf(one.url, "ada", "bob", "cyd");
+  const [ada, bob, cyd] = users;
+  const [bobThere, cydThere] = [await native(two.url, bob), await native(two.url, cyd)];
+  closing(t, bobThere, cydThere);
+  const path = `/v1/rooms/${room.id}`;
+  const member = `${path}/members/${bob.user.id}`;
+  const isBob = ({ data }) => data.userId === bob.user.id;
+
+  await ada.api.ok("PATCH", member, { role: "admin" });
+  const ranked = await cydThere.got("member.role_changed", isBob);
+  assert.equal(ranked.data.role, "admin");
+
+  await ada.api.ok("POST", `${member}/ban`, {});
+  const removed = await bobThere.got("room.removed", ({ data }) => data.roomId === room.id);
+  assert.equal(removed.data.reason, "banned");
+  await cydThere.got("member.left", isBob);
+  const refused = await bobThere.ask("message.send", { roomId: room.id, content: "let me in" });
+  assert.equal(refused.success, false, JSON.stringify(refused));
+  const said = await ada.api.send(room.id, "without bob");
+  await cydThere.got("message.created", ({ data }) => data.id === said.id);
+
+  await ada.api.ok("DELETE", path);
+  await cydThere.got("room.deleted", ({ data }) => data.roomId === room.id);
+  const late = await cydThere.ask("message.send", { roomId: room.id, content: "too late" });
+  assert.equal(late.success, false, JSON.stringify(late));
+  // What is said to bob next shows that nothing of the room came before it.
+  const other = await ada.api.createRoom("another one");
+  await new Api(two.url, bob.accessToken).join(other.id);
+  await bobThere.got("room.added", ({ data }) => data.room.id === other.id);
+  assert.deepEqual(bobThere.all("message.created"), []);
+}
+
 function everything(scenario, nodes) {
   scenario("what is said on one node is heard on the other, in order, both ways", async (t) => {
     const { one, two } = nodes();
@@ -232,6 +266,22 @@ function everything(scenario, nodes) {
     try {
       await ada.api.ok("POST", "/v1/auth/logout", {});
       await client.state("disconnect", 0, 30_000);
+    } finally {
+      await broker.spawn();
+    }
+    await bothKnow(one, two);
+  });
+
+  scenario("a rank, a ban and the end of a room reach the other node", async (t) => {
+    const { one, two } = nodes();
+    await rightsChange(t, one, two);
+  });
+
+  scenario("a rank, a ban and the end of a room reach the other node without a broker", async (t) => {
+    const { one, two, broker } = nodes();
+    await broker.kill();
+    try {
+      await rightsChange(t, one, two);
     } finally {
       await broker.spawn();
     }

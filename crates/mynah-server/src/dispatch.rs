@@ -102,16 +102,17 @@ impl Dispatcher {
                     self.live.sent(room, &message.sender).await;
                 }
                 self.publish(topic.clone(), &event, sent).await;
-                if let Fact::MemberLeft { user, .. } = &event.fact {
-                    self.leave(&event.tenant, user, &topic).await;
+                // Not when the user's own stream says so: on another node than the one that stored it that may
+                // be before the last of the room was told.
+                match &event.fact {
+                    Fact::MemberLeft { user, .. } => self.leave(&event.tenant, user, &topic).await,
+                    Fact::RoomDeleted { .. } => self.hub.unsubscribe_members(&topic, &topic).await,
+                    _ => {}
                 }
             }
             Stream::User(user) => {
                 for own in user_topics(&event.tenant, user) {
                     self.publish(own, &event, sent).await;
-                }
-                if let Fact::RoomRemoved { room, .. } = &event.fact {
-                    self.leave(&event.tenant, user, &topics::room(room)).await;
                 }
                 // On another node than the one of the user's connections nobody may hear the room yet.
                 if let Fact::RoomAdded { room, .. } = &event.fact
