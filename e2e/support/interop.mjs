@@ -13,7 +13,7 @@ import { Child, freePort } from "./process.mjs";
 import { Recorder, until } from "./wait.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const side = process.env.MYNAH_SOCKET_IO_SIDE_BIN ?? "target/release/examples/socket_io_side";
+const side = process.env.MYNAH_SOCKET_IO_SIDE_BIN ?? "target/debug/examples/socket_io_side";
 export const SIDE_BIN = path.resolve(root, side);
 
 /** A Redis of its own, without a disk. */

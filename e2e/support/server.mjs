@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const from = (name, otherwise) => path.resolve(process.env[name] ?? path.join(root, otherwise));
 
 export const MYNAH_BIN = from("MYNAH_BIN", "target/release/mynah");
-export const CONFORMANCE_BIN = from("MYNAH_CONFORMANCE_BIN", "target/release/examples/conformance");
+export const CONFORMANCE_BIN = from("MYNAH_CONFORMANCE_BIN", "target/debug/examples/conformance");
 export const JWT_SECRET = "e2e-only-secret-0123456789-abcdefghijklmnop";
 const START_MS = 20_000;
 

@@ -1,4 +1,4 @@
-//! The artefacts that more than one task needs: web application, server, conformance server.
+//! The artefacts that more than one task needs: web application, server, programs for tests.
 
 use std::fs;
 use std::time::SystemTime;
@@ -53,27 +53,16 @@ pub(crate) fn server(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     })
 }
 
-/// Builds the echo server that the official protocol suites expect.
+/// Builds the programs that tests talk to beside the server: the echo server that the official protocol
+/// suites expect, what plays Mynah's side among Node Socket.IO servers, and the fault suite.
 ///
-/// Apart from [`server`]: an example brings development dependencies, whose
-/// features must not reach the server under test.
-pub(crate) fn conformance(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    let example = workspace.path("crates/mynah-server/examples/conformance.rs");
-    let folder = workspace.path("crates/mynah-server/examples/conformance/main.rs");
-    if !example.is_file() && !folder.is_file() {
-        bail!("{} is missing: the protocol suites run against it", example.display());
-    }
-    steps.step("build: conformance server (release)", || {
-        let args =
-            ["build", "--release", "--locked", "-p", "mynah-server", "--example", "conformance"];
-        process::run(&mut workspace.cargo(args))
-    })
-}
-
-/// Builds what plays Mynah's side among Node Socket.IO servers.
-pub(crate) fn socket_io_side(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    steps.step("build: Mynah's side of a Socket.IO cluster (release)", || {
-        let package = ["-p", "mynah-cluster", "--example", "socket_io_side"];
-        process::run(workspace.cargo(["build", "--release", "--locked"]).args(package))
+/// For development, and of the whole workspace: so they are made of the libraries that the tests were made
+/// of, and mostly are there already. Nothing is measured with them.
+pub(crate) fn test_programs(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
+    steps.step("build: programs for tests (dev)", || {
+        tools::c_toolchain()?;
+        let programs =
+            ["--example", "conformance", "--example", "socket_io_side", "--bin", "mynah-faults"];
+        process::run(workspace.cargo(["build", "--workspace", "--locked"]).args(programs))
     })
 }

@@ -30,8 +30,7 @@ pub(crate) fn crash(workspace: &Workspace, steps: &mut Steps, rounds: u32) -> Re
 pub(crate) fn build_all(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
     build::web(workspace, steps)?;
     build::server(workspace, steps)?;
-    build::conformance(workspace, steps)?;
-    build::socket_io_side(workspace, steps)
+    build::test_programs(workspace, steps)
 }
 
 /// Kills and restarts the built server; the program fails if anything acknowledged is missing.
@@ -66,8 +65,8 @@ pub(crate) fn tests(
     }
     command
         .env("MYNAH_BIN", workspace.release_binary("mynah"))
-        .env("MYNAH_CONFORMANCE_BIN", workspace.release_binary("examples/conformance"))
-        .env("MYNAH_SOCKET_IO_SIDE_BIN", workspace.release_binary("examples/socket_io_side"))
+        .env("MYNAH_CONFORMANCE_BIN", workspace.dev_binary("examples/conformance"))
+        .env("MYNAH_SOCKET_IO_SIDE_BIN", workspace.dev_binary("examples/socket_io_side"))
         .env("CHROMIUM", browser);
     steps.runner("e2e", &mut command)
 }

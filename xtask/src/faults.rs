@@ -45,9 +45,9 @@ pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, options: &Options) -
     steps.runner("faults", runner.args(&options.args))
 }
 
-/// The short run against the release server, which must be built.
+/// The short run against the release server; both it and [`build::test_programs`] must be built.
 pub(crate) fn short(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
-    let mut runner = runner(workspace, steps)?;
+    let mut runner = Command::new(workspace.dev_binary("mynah-faults"));
     runner.arg("--short").arg("--server").arg(workspace.release_binary("mynah"));
     steps.runner("faults, short", &mut runner)
 }

@@ -48,8 +48,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) fn run(workspace: &Workspace, steps: &mut Steps, checkout: &Path) -> Result<()> {
     node::require_node()?;
     // The suites do not see the web application; the server must only compile without it.
-    build::conformance(workspace, steps)?;
-    let binary = workspace.release_binary("examples/conformance");
+    build::test_programs(workspace, steps)?;
+    let binary = workspace.dev_binary("examples/conformance");
     let scratch = tempfile::tempdir().context("temporary folder")?;
     let mut failed = Vec::new();
     for suite in &SUITES {

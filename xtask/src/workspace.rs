@@ -68,6 +68,11 @@ impl Workspace {
     pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
         self.target.join("release").join(name)
     }
+
+    /// `target/debug/<name>`.
+    pub(crate) fn dev_binary(&self, name: &str) -> PathBuf {
+        self.target.join("debug").join(name)
+    }
 }
 
 /// The cargo that started this program.
