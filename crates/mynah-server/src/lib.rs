@@ -15,6 +15,7 @@ mod bodies;
 pub mod chat_socket;
 pub mod cluster;
 pub mod codes;
+mod coding;
 pub mod config;
 pub mod deadlines;
 pub mod dialects;

@@ -3,36 +3,17 @@
 use std::io::Write as _;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Response, header};
+use axum::http::{HeaderValue, Response, header};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 
+use crate::coding::Coding;
+
 /// Shorter answers are sent as they are (engine.io does the same).
 const BYTES_MIN: usize = 1024;
 
-/// A content coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Coding {
-    Gzip,
-    Deflate,
-}
-
 impl Coding {
-    /// The coding to use for a request, if any.
-    pub(super) fn accepted(request: &HeaderMap) -> Option<Self> {
-        let accepted = request.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
-        let takes = |coding: &str| {
-            accepted.split(',').any(|entry| {
-                let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
-                let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
-                name.trim().eq_ignore_ascii_case(coding)
-                    && weight.parse().is_ok_and(|q: f32| q > 0.0)
-            })
-        };
-        if takes("gzip") { Some(Self::Gzip) } else { takes("deflate").then_some(Self::Deflate) }
-    }
-
     fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Gzip => "gzip",
@@ -73,19 +54,6 @@ pub(super) fn body(bytes: Bytes, coding: Option<Coding>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_client_says_what_it_takes() {
-        let accepted = |text: &str| {
-            let value = text.parse().unwrap();
-            Coding::accepted(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]))
-        };
-        assert_eq!(accepted("gzip, deflate, br"), Some(Coding::Gzip));
-        assert_eq!(accepted("br;q=1.0, Deflate;q=0.5"), Some(Coding::Deflate));
-        assert_eq!(accepted("gzip;q=0, deflate; q=0.1"), Some(Coding::Deflate));
-        assert_eq!(accepted("identity"), None);
-        assert_eq!(Coding::accepted(&HeaderMap::new()), None);
-    }
 
     #[test]
     fn only_long_bodies_are_compressed() {

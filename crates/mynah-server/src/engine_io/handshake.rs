@@ -11,10 +11,10 @@ use mynah_protocol::engine_io::RequestError;
 use mynah_protocol::websocket;
 use mynah_protocol::websocket::deflate::Agreement;
 
-use super::compression::Coding;
 use super::deflate::agree;
 use super::poll_style::PollStyle;
 use super::{Application, Edge, Remote, polling, query, stream, upgrade};
+use crate::coding::Coding;
 
 /// Revision of the Engine.IO protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]

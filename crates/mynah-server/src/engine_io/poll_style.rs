@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mynah_protocol::engine_io::{self, DecodeError, Packet};
 use mynah_protocol::engine_io_v3;
 
-use super::compression::{self, Coding};
-use super::{Refused, Revision, query};
+use super::{Refused, Revision, compression, query};
+use crate::coding::Coding;
 
 /// How a session polls; decided by its first request.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use mynah_hub::{Class, Close, CloseReason, Link, NewSession, Pulse, SessionEvent
 use mynah_protocol::engine_io::{Packet, RequestError};
 use tokio::sync::oneshot;
 
-use super::compression::Coding;
 use super::handshake::refuse;
 use super::line::{After, Line};
 use super::poll_style::{PollStyle, Posted};
 use super::registry::PollSession;
 use super::{Application, Edge, Handshake, Peer, Refused};
 use crate::bodies::{self, BodyError};
+use crate::coding::Coding;
 use crate::frames;
 
 /// Begins a session over polling.
