@@ -8,6 +8,7 @@ mod address;
 mod assets;
 mod auth;
 mod client_bundle;
+mod embedded;
 mod error;
 mod extract;
 mod fields;

@@ -1,19 +1,11 @@
 //! The web page, carried inside the binary.
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use axum::response::{IntoResponse as _, Response};
-use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::embedded::Embedded;
 use super::error::{ApiError, InputError};
-
-/// The built page; empty when it was not built before the binary.
-#[derive(RustEmbed)]
-#[folder = "../../web/dist"]
-#[allow_missing = true]
-struct Page;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' data:; connect-src 'self' ws: wss:; font-src 'self'; manifest-src 'self'; \
@@ -50,39 +42,25 @@ pub(super) async fn file_or_missing(
 }
 
 /// A file of the browser builds of socket.io-client, which the page's build puts beside the page.
-pub(super) fn client_file(name: &str) -> Option<EmbeddedFile> {
-    Page::get(&format!("{CLIENT}{name}"))
-}
-
-/// Value for `ETag`.
-pub(super) fn entity_tag(file: &EmbeddedFile) -> String {
-    let hash = file.metadata.sha256_hash();
-    let tag = hash.iter().take(8).fold(String::from("\""), |tag, byte| format!("{tag}{byte:02x}"));
-    format!("{tag}\"")
-}
-
-/// Whether the client has the file with this tag.
-pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    known.is_some_and(|known| known == "*" || known.contains(tag))
+pub(super) fn client_file(name: &str) -> Option<&'static Embedded> {
+    Embedded::find(&format!("{CLIENT}{name}"))
 }
 
 fn file(path: &str, headers: &HeaderMap) -> Option<Response> {
-    if path.contains("..") || path.starts_with(CLIENT) {
+    if path.starts_with(CLIENT) {
         return None;
     }
-    let file = Page::get(path)?;
-    let tag = entity_tag(&file);
+    let mut response = Embedded::find(path)?.answer(headers);
     let cache =
         if path.starts_with(HASHED) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let shared = [(ETAG, tag.as_str()), (CACHE_CONTROL, cache), (CONTENT_SECURITY_POLICY, CSP)];
-    if is_known(headers, &tag) {
-        return Some((StatusCode::NOT_MODIFIED, shared).into_response());
-    }
-    let kind = [(CONTENT_TYPE, content_type(path))];
-    Some((shared, kind, file.data.into_owned()).into_response())
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CSP));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(path)));
+    Some(response)
 }
 
+/// Value for `Content-Type`, by the end of the name.
 pub(super) fn content_type(path: &str) -> &'static str {
     match path.rsplit('.').next().unwrap_or_default() {
         "html" => "text/html; charset=utf-8",

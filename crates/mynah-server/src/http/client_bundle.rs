@@ -3,13 +3,13 @@
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use rust_embed::EmbeddedFile;
 
-use super::assets::{client_file, content_type, entity_tag, is_known};
+use super::assets::{client_file, content_type};
+use super::embedded::Embedded;
 use crate::origin::Origins;
 
 /// What is served; the names are those of the package.
@@ -42,55 +42,52 @@ pub fn client_router(path: &str, origins: Origins) -> Router {
     router.with_state(origins)
 }
 
-fn answer(name: &str, file: Option<EmbeddedFile>, headers: &HeaderMap) -> Response {
-    let nosniff = (X_CONTENT_TYPE_OPTIONS, "nosniff");
+fn answer(name: &str, file: Option<&Embedded>, request: &HeaderMap) -> Response {
+    let nosniff = (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let Some(file) = file else {
-        let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8"), nosniff];
-        return (StatusCode::NOT_FOUND, headers, ABSENT).into_response();
+        let kind = (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        return (StatusCode::NOT_FOUND, [kind, nosniff], ABSENT).into_response();
     };
-    let tag = entity_tag(&file);
-    let shared = [(ETAG, tag.as_str()), (CACHE_CONTROL, "public, max-age=0"), nosniff];
-    if is_known(headers, &tag) {
-        return (StatusCode::NOT_MODIFIED, shared).into_response();
+    let kind = (CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    let cache = (CACHE_CONTROL, HeaderValue::from_static("public, max-age=0"));
+    let mut response = file.answer(request);
+    for (name, value) in [kind, cache, nosniff] {
+        response.headers_mut().insert(name, value);
     }
-    (shared, [(CONTENT_TYPE, content_type(name))], file.data.into_owned()).into_response()
+    response
 }
 
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
     use axum::http::Request;
-    use axum::http::header::IF_NONE_MATCH;
+    use axum::http::header::{ETAG, IF_NONE_MATCH};
     use http_body_util::BodyExt as _;
-    use rust_embed::Metadata;
     use tower::ServiceExt as _;
 
+    use super::super::embedded::sample;
     use super::*;
-
-    fn file() -> EmbeddedFile {
-        let metadata = Metadata::__rust_embed_new([7; 32], None, None);
-        EmbeddedFile { data: b"/*! licence */".as_slice().into(), metadata }
-    }
 
     #[test]
     fn builds_are_checked_for_change_each_time() {
+        let file = sample(b"/*! licence */");
         let none = HeaderMap::new();
-        let response = answer("socket.io.min.js", Some(file()), &none);
+        let response = answer("socket.io.min.js", Some(&file), &none);
         assert_eq!(response.status(), StatusCode::OK);
         let headers = response.headers();
         assert_eq!(headers[CONTENT_TYPE], "text/javascript; charset=utf-8");
         assert_eq!(headers[CACHE_CONTROL], "public, max-age=0");
-        let map = answer("socket.io.js.map", Some(file()), &none);
+        let map = answer("socket.io.js.map", Some(&file), &none);
         assert_eq!(map.headers()[CONTENT_TYPE], "application/json; charset=utf-8");
         let tag = headers[ETAG].clone();
         for known in [tag.clone(), format!("W/{}", tag.to_str().unwrap()).parse().unwrap()] {
             let asked = HeaderMap::from_iter([(IF_NONE_MATCH, known)]);
-            let unchanged = answer("socket.io.js", Some(file()), &asked);
+            let unchanged = answer("socket.io.js", Some(&file), &asked);
             assert_eq!(unchanged.status(), StatusCode::NOT_MODIFIED);
             assert_eq!(unchanged.headers()[ETAG], tag);
         }
         let asked = HeaderMap::from_iter([(IF_NONE_MATCH, "\"4.8.0\"".parse().unwrap())]);
-        assert_eq!(answer("socket.io.js", Some(file()), &asked).status(), StatusCode::OK);
+        assert_eq!(answer("socket.io.js", Some(&file), &asked).status(), StatusCode::OK);
     }
 
     #[tokio::test]
@@ -110,7 +107,9 @@ mod tests {
             let status = response.status();
             let body = response.into_body().collect().await.unwrap().to_bytes();
             match client_file(name) {
-                Some(file) => assert_eq!((status, &body[..]), (StatusCode::OK, &*file.data)),
+                Some(file) => {
+                    assert_eq!((status, body), (StatusCode::OK, file.content().unwrap().into()))
+                }
                 None => assert_eq!((status, &body[..]), (StatusCode::NOT_FOUND, ABSENT.as_bytes())),
             }
         }
