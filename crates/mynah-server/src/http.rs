@@ -60,11 +60,12 @@ pub fn public_router(house: House, options: HttpOptions) -> Router {
     let api = || api().merge(realtime::routes(&house, &realtime));
     let (v1, document) = openapi::document(api()).split_for_parts();
     let mut router = v1.route("/openapi.json", get(openapi::serve(&document)));
+    let plain: Router<House> = api().split_for_parts().0;
     for prefix in ["/api", "/api/v1"] {
-        router = router.nest(prefix, api().split_for_parts().0);
+        router = router.nest(prefix, plain.clone());
     }
     router
-        .merge(api().split_for_parts().0)
+        .merge(plain)
         .merge(probes::aliases())
         .route("/", get(assets::index))
         .fallback(assets::file_or_missing)
@@ -97,10 +98,10 @@ fn api() -> OpenApiRouter<House> {
             .merge(messages::routes_of_rooms())
             .merge(receipts::routes())
     };
+    let plain: Router<House> = rooms().split_for_parts().0;
     let aliases = |router: OpenApiRouter<House>, path: &str| {
         // Served, but not a second time in the document.
-        let plain: Router<House> = Router::new().nest(path, rooms().split_for_parts().0);
-        router.merge(OpenApiRouter::from(plain))
+        router.merge(OpenApiRouter::from(Router::new().nest(path, plain.clone())))
     };
     let router = OpenApiRouter::new()
         .merge(auth::routes())
