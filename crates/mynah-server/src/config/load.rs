@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use figment::providers::{Format, Serialized, Toml};
+use figment::providers::Serialized;
 use figment::value::{Dict, Map};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serialize;
@@ -79,7 +79,7 @@ pub fn load(file: Option<&Path>, environment: &[(String, String)]) -> Result<Loa
     let path = file.first().copied().or_else(|| default.exists().then_some(default));
     if let Some(path) = path {
         let (name, source) = read(path)?;
-        figment = figment.merge(Named(name, Toml::string(&source)));
+        figment = figment.merge(Named(name, File(source)));
     }
     let soketi = soketi(&figment, soketi_file.first().copied(), environment)?;
     for (source, entry, value) in &soketi.entries {
@@ -172,6 +172,20 @@ impl<P: Provider> Provider for Named<P> {
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         self.1.data()
+    }
+}
+
+/// The text of a configuration file.
+struct File(String);
+
+impl Provider for File {
+    fn metadata(&self) -> Metadata {
+        Metadata::named("a file")
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let entries: Dict = toml::from_str(&self.0).map_err(|e| e.to_string())?;
+        Ok(Map::from([(Profile::Default, entries)]))
     }
 }
 
