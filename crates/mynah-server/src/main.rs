@@ -11,7 +11,10 @@ use mynah_server::config::{self, Config, Loaded, LogFormat};
 use mynah_server::doctor::{self, DoctorOptions, Report};
 use mynah_server::pusher::webhooks::command::{self as webhook_command, WebhookCommand};
 use mynah_server::{serve, wiring};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
@@ -220,16 +223,15 @@ fn check(config: &Config) -> ExitCode {
 }
 
 fn start_log(config: &Config) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.log.level)?;
+    let directives = config.log.level.split(',').map(str::trim).filter(|text| !text.is_empty());
+    let filter: Targets = directives.collect::<Vec<_>>().join(",").parse()?;
     let colours = std::io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr);
-    match config.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+    let log = fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    let log = match config.log.format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry().with(log).with(filter).init();
     Ok(())
 }
 
