@@ -54,6 +54,10 @@ pub enum StoreError {
     /// What writes has ended by a fault and does not come back: this process must be started anew. Reads go on.
     #[error("the storage's writer has ended; this process writes no more")]
     Ended,
+    /// The place of this node in the cluster is another's, and what it stores would pass for that one's. It is
+    /// about to get a new one: try again shortly.
+    #[error("another node has this one's place; nothing was written")]
+    Fenced,
     /// A stored row contradicts the rules.
     #[error("inconsistent row in {table}: {id}")]
     Inconsistent {

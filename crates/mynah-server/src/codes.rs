@@ -45,7 +45,7 @@ pub fn store(error: &StoreError) -> &'static str {
     match error {
         StoreError::Full => "STORAGE_FULL",
         StoreError::Overloaded => "OVERLOADED",
-        StoreError::Unavailable(_) | StoreError::Ended => "UNAVAILABLE",
+        StoreError::Unavailable(_) | StoreError::Ended | StoreError::Fenced => "UNAVAILABLE",
         StoreError::Inconsistent { .. } => INTERNAL,
     }
 }

@@ -56,7 +56,10 @@ impl From<StoreError> for Failure {
                 Self { retry_after_ms: Some(1_000), ..plain(503, "OVERLOADED", error.to_string()) }
             }
             // What went wrong inside is for the log.
-            StoreError::Unavailable(_) | StoreError::Ended | StoreError::Inconsistent { .. } => {
+            StoreError::Unavailable(_)
+            | StoreError::Ended
+            | StoreError::Fenced
+            | StoreError::Inconsistent { .. } => {
                 tracing::error!(%error, "storage failed");
                 Self {
                     retry_after_ms: Some(1_000),
@@ -167,6 +170,7 @@ mod tests {
             (ChatError::Store(StoreError::Overloaded), 503, "OVERLOADED"),
             (ChatError::Store(StoreError::Unavailable("secret".into())), 503, "UNAVAILABLE"),
             (ChatError::Store(StoreError::Ended), 503, "UNAVAILABLE"),
+            (ChatError::Store(StoreError::Fenced), 503, "UNAVAILABLE"),
         ] {
             let failure = Failure::from(error.clone());
             assert_eq!((failure.status, failure.code), (status, code), "{error:?}");

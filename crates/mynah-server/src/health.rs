@@ -107,6 +107,7 @@ fn reason(error: &StoreError) -> &'static str {
         StoreError::Full => "is full",
         StoreError::Overloaded => "has too much to do",
         StoreError::Ended => "its writer has ended; start this process anew",
+        StoreError::Fenced => "this node must be given a new place first",
         StoreError::Unavailable(_) | StoreError::Inconsistent { .. } => "does not work",
     }
 }

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::StoreConfig;
+use mynah_domain::node::NodeLease;
 use mynah_domain::ports::{
     AccountStore, AppStore, CommitListener, FeedStore, JournalStore, MessageStore, NodeStore,
     OpenRoomStore, OutboxStore, RoomStore,
 };
 use mynah_store::postgres::{PostgresOptions, PostgresStats, PostgresStore};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore, StoreStats};
+use tokio::sync::watch;
 
 /// Every store port, all of one engine; cloning copies handles only.
 #[derive(Clone)]
@@ -125,11 +127,20 @@ impl Stores {
         }
     }
 
-    /// What it stores from now on carries the slot of this node.
-    pub fn set_origin(&self, slot: u16) {
+    /// What it stores from now on carries the slot of this lease, and is refused once that is another's.
+    pub fn take_place(&self, lease: &NodeLease) {
         match &self.engine {
             Engine::Sqlite(_) => {}
-            Engine::Postgres(store) => store.set_origin(slot),
+            Engine::Postgres(store) => store.take_place(lease),
+        }
+    }
+
+    /// Tells when a write was refused because the slot is another's.
+    pub fn fenced(&self) -> watch::Receiver<bool> {
+        match &self.engine {
+            // A file has one process.
+            Engine::Sqlite(_) => watch::channel(false).1,
+            Engine::Postgres(store) => store.fenced(),
         }
     }
 

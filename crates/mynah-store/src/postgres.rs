@@ -14,6 +14,7 @@ mod db;
 mod examine;
 mod facts;
 mod feed;
+mod fence;
 mod history;
 mod journal;
 mod lists;
@@ -42,17 +43,20 @@ mod plan_tests;
 mod sql_tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use mynah_domain::node::NodeLease;
 use mynah_domain::ports::CommitListener;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 pub use examine::{Examined, examine};
 pub use open_error::OpenError;
 
 use connect::Connector;
+use fence::{Fence, Place};
 use pool::Readers;
 use queue::WriteQueue;
 use replica::Replica;
@@ -147,7 +151,7 @@ pub struct PostgresStore {
     /// For what nodes tell of themselves.
     lives: Readers,
     replica: Option<Replica>,
-    origin: Arc<AtomicU16>,
+    fence: Arc<Fence>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -170,7 +174,7 @@ impl PostgresStore {
             connector.synchronous();
         }
         let writes = Arc::new(WriteQueue::new(options.write_queue_max));
-        let origin = Arc::new(AtomicU16::new(0));
+        let fence = Arc::new(Fence::default());
         let waiting = options.read_queue_max;
         let reads = Readers::new(connector.clone(), (options.pool_max, waiting))?;
         let lives = Readers::new(connector.clone(), (LIVES_MAX, waiting))?;
@@ -186,18 +190,25 @@ impl PostgresStore {
             begin_hasty,
             connector,
             queue: writes.clone(),
-            origin: origin.clone(),
+            fence: fence.clone(),
             batch_max: options.batch_max.max(1),
             gather: options.gather,
             listener,
         };
         let thread = Mutex::new(Some(start(writer)?));
-        Ok(Arc::new(Self { writes, reads, lives, replica, origin, thread }))
+        Ok(Arc::new(Self { writes, reads, lives, replica, fence, thread }))
     }
 
-    /// What is stored from now on carries this slot as [`mynah_domain::event::Event::origin`].
-    pub fn set_origin(&self, slot: u16) {
-        self.origin.store(slot, Ordering::Relaxed);
+    /// What is stored from now on carries the slot of this lease as [`mynah_domain::event::Event::origin`], and is
+    /// refused with [`StoreError::Fenced`](mynah_domain::ports::StoreError::Fenced) once the slot was given to
+    /// another.
+    pub fn take_place(&self, lease: &NodeLease) {
+        self.fence.take(Place { slot: lease.slot, epoch: lease.epoch });
+    }
+
+    /// Tells when a write was refused because the place is another's, until a new one is taken.
+    pub fn fenced(&self) -> watch::Receiver<bool> {
+        self.fence.watch()
     }
 
     /// What the store has done and what waits.
@@ -292,7 +303,9 @@ fn unreachable(connector: &Connector, failure: Failure) -> OpenError {
     let problem = match failure {
         Failure::Hung => "no answer in time".to_owned(),
         Failure::Lost(problem) | Failure::Again(problem) | Failure::Locked(problem) => problem,
-        other @ (Failure::Places | Failure::Final(_)) => other.store_error().to_string(),
+        other @ (Failure::Places | Failure::Fenced | Failure::Final(_)) => {
+            other.store_error().to_string()
+        }
     };
     let says = |text: &str| problem.contains(text);
     let hint = if says("28P01") || says("28000") {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mynah_domain::node::{NewNode, NodeLease};
 use mynah_domain::ports::{NodeStore, StoreError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::directory::Directory;
@@ -27,8 +28,10 @@ pub struct Parts {
     pub directory: Directory,
     /// Speaks as long as the right lasts.
     pub voice: Voice,
-    /// Is told of a new slot.
-    pub origin: Box<dyn Fn(u16) + Send + Sync>,
+    /// Makes the store write under a new lease.
+    pub take_place: Box<dyn Fn(&NodeLease) + Send + Sync>,
+    /// Whether the store refused a write because the lease is over and another has the slot.
+    pub fenced: watch::Receiver<bool>,
 }
 
 /// A node that takes part.
@@ -66,7 +69,7 @@ impl Membership {
             node = %lease.id, slot = lease.slot, epoch = lease.epoch, address = lease.address,
             "takes part in the cluster"
         );
-        (self.parts.origin)(lease.slot);
+        (self.parts.take_place)(&lease);
         self.parts.voice.speak_as(&lease, begun + LEASE);
         self.parts.directory.set_own(lease);
         Ok(())
@@ -81,8 +84,12 @@ impl Membership {
     /// Renews the right until it is another's.
     pub async fn keep(self) -> Usurped {
         let mut wait = RENEW_EVERY;
+        let mut fenced = self.parts.fenced.clone();
         loop {
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = has_become_true(&mut fenced) => {}
+            }
             wait = match self.renew().await {
                 Ok(true) => RENEW_EVERY,
                 Ok(false) if self.is_named => return Usurped(self.node.id.to_string()),
@@ -114,6 +121,16 @@ impl Membership {
     }
 }
 
+/// Waits until it is told anew.
+async fn has_become_true(told: &mut watch::Receiver<bool>) {
+    while told.changed().await.is_ok() {
+        if *told.borrow_and_update() {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
 /// Gives the right back, so that others need not wait until it runs out.
 pub async fn leave(nodes: &Arc<dyn NodeStore>, own: Option<NodeLease>) {
     let Some(own) = own else { return };
@@ -141,7 +158,45 @@ pub fn own_address(towards: Option<SocketAddr>, port: u16) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use mynah_cluster::{InProcess, Limits};
+    use mynah_domain::NodeId;
+    use mynah_testkit::{MemoryStore, Recorder};
+    use tokio::sync::mpsc;
+
     use super::*;
+
+    /// Waiting for the next renewal would refuse writes for that long.
+    #[tokio::test(start_paused = true)]
+    async fn a_place_under_which_nothing_is_stored_is_changed_at_once() {
+        let store: Arc<dyn NodeStore> = MemoryStore::new(Recorder::new());
+        let (broker, _events) = InProcess::new().join(Limits::default());
+        let (directory, voice) = (Directory::default(), Voice::new(broker));
+        let (took, mut taken) = mpsc::channel(4);
+        let (refused, fenced) = watch::channel(false);
+        let parts = Parts {
+            nodes: Arc::clone(&store),
+            directory: directory.clone(),
+            voice,
+            take_place: Box::new(move |lease| took.try_send(lease.clone()).unwrap()),
+            fenced,
+        };
+        let node = NewNode { id: NodeId::trusted("n"), address: String::new() };
+        let membership = Membership::join(parts, node, false).await.unwrap();
+        let first = taken.recv().await.unwrap();
+        store.release(&first).await.unwrap();
+        let other = NewNode { id: NodeId::trusted("other"), address: String::new() };
+        let other = store.claim(&other, 60_000).await.unwrap();
+        assert_eq!(other.slot, first.slot);
+        let begun = Instant::now();
+        let kept = tokio::spawn(membership.keep());
+        tokio::task::yield_now().await;
+        refused.send_replace(true);
+        let second = taken.recv().await.unwrap();
+        assert!(begun.elapsed() < RENEW_EVERY);
+        assert_ne!(second.slot, first.slot);
+        assert_eq!(directory.own(), Some(second));
+        kept.abort();
+    }
 
     #[test]
     fn the_own_address_is_the_one_on_the_way_to_the_others() {

@@ -118,7 +118,7 @@ fn denied_status(denied: Denied) -> StatusCode {
 fn store_row(error: &StoreError) -> Row {
     let (status, wait) = match error {
         StoreError::Full => (StatusCode::INSUFFICIENT_STORAGE, None),
-        StoreError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
+        StoreError::Overloaded | StoreError::Fenced => (StatusCode::SERVICE_UNAVAILABLE, Some(1)),
         StoreError::Unavailable(_) | StoreError::Ended => {
             (StatusCode::SERVICE_UNAVAILABLE, Some(5))
         }
@@ -196,7 +196,7 @@ impl ApiError {
     /// The text for the client: what the error says, but nothing of the store's insides.
     fn text(&self) -> String {
         match self.store_error() {
-            Some(StoreError::Unavailable(_) | StoreError::Ended) => {
+            Some(StoreError::Unavailable(_) | StoreError::Ended | StoreError::Fenced) => {
                 "the storage is unavailable".to_owned()
             }
             Some(StoreError::Inconsistent { .. }) => "Internal server error".to_owned(),
@@ -262,12 +262,13 @@ mod tests {
     use mynah_domain::id::InvalidId;
     use mynah_domain::{SessionFamily, UserId};
 
-    fn store_errors() -> [(StoreError, u16, &'static str); 5] {
+    fn store_errors() -> [(StoreError, u16, &'static str); 6] {
         [
             (StoreError::Full, 507, "STORAGE_FULL"),
             (StoreError::Overloaded, 503, "OVERLOADED"),
             (StoreError::Unavailable("disk 7".into()), 503, "UNAVAILABLE"),
             (StoreError::Ended, 503, "UNAVAILABLE"),
+            (StoreError::Fenced, 503, "UNAVAILABLE"),
             (StoreError::Inconsistent { table: "rooms", id: "7".into() }, 500, "INTERNAL"),
         ]
     }

@@ -132,7 +132,8 @@ impl Newcomer {
             nodes: Arc::clone(&stores.nodes),
             directory: directory.clone(),
             voice: voice.clone(),
-            origin: Box::new(move |slot| store.set_origin(slot)),
+            take_place: Box::new(move |lease| store.take_place(lease)),
+            fenced: stores.fenced(),
         };
         let node = NewNode { id: NodeId::trusted(id), address };
         let membership = Membership::join(parts, node, is_named).await;

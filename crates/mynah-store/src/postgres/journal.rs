@@ -84,6 +84,9 @@ impl JournalStore for PostgresStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
+        if self.fence.is_lost() {
+            return Err(StoreError::Fenced);
+        }
         let write = async |tx: &mut Tx<'_>| {
             tx.db.run(sql::nodes::PROBE_WRITE, &[]).await?;
             Ok::<_, Trouble<StoreError>>(())

@@ -26,6 +26,8 @@ pub(super) enum Failure {
     Places,
     /// The connection is gone.
     Lost(String),
+    /// The place in the cluster under which it would be stored is another's.
+    Fenced,
     /// No answer in time: the connection cannot be used any more.
     Hung,
     /// It will not succeed.
@@ -44,6 +46,7 @@ impl Failure {
             Self::Lost(problem) => {
                 StoreError::Unavailable(format!("no connection to PostgreSQL: {problem}"))
             }
+            Self::Fenced => StoreError::Fenced,
             Self::Hung => StoreError::Unavailable("PostgreSQL gives no answer".to_owned()),
         }
     }

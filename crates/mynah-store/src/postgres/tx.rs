@@ -22,6 +22,7 @@ use crate::facts;
 use crate::marks::{self, Mark};
 
 use super::db::Db;
+use super::fence::Place;
 use super::rows::{self, MemberRow, RoomRow, UserRow};
 use super::sql;
 use super::trouble::{Failure, Trouble, inconsistent};
@@ -51,7 +52,8 @@ struct Pending {
 /// The writer's view of the database.
 pub(super) struct Tx<'c> {
     pub(super) db: &'c Db,
-    origin: u16,
+    /// Under which place in the cluster it stores.
+    own: Option<Place>,
     /// Places in the log that are left.
     places: Range<u64>,
     events: Vec<Event>,
@@ -67,10 +69,10 @@ pub(super) struct Tx<'c> {
 }
 
 impl<'c> Tx<'c> {
-    pub(super) fn new(db: &'c Db, origin: u16, places: Range<u64>) -> Self {
+    pub(super) fn new(db: &'c Db, own: Option<Place>, places: Range<u64>) -> Self {
         Self {
             db,
-            origin,
+            own,
             places,
             events: Vec::new(),
             pending: Vec::new(),
@@ -83,6 +85,11 @@ impl<'c> Tx<'c> {
             rooms_changed: Vec::new(),
             members_changed: Vec::new(),
         }
+    }
+
+    /// The slot under which it stores.
+    fn origin(&self) -> u16 {
+        self.own.map_or(0, |own| own.slot)
     }
 
     /// The events of the transaction, once it is committed.
@@ -304,7 +311,7 @@ impl<'c> Tx<'c> {
             payload: facts::payload(&fact),
             inbox: None,
         });
-        let (origin, actor) = (self.origin, Some(actor.profile.id.clone()));
+        let (origin, actor) = (self.origin(), Some(actor.profile.id.clone()));
         self.events.push(Event { pos, origin, stream, seq, tenant, actor, at, fact });
         Ok(seq)
     }
@@ -329,7 +336,7 @@ impl<'c> Tx<'c> {
         });
         // Whose it is, and the place in that stream, are filled in when the inbox is locked.
         let stream = Stream::User(actor.profile.id.clone());
-        let (origin, actor) = (self.origin, Some(actor.profile.id.clone()));
+        let (origin, actor) = (self.origin(), Some(actor.profile.id.clone()));
         let tenant = TenantId::single();
         self.events.push(Event { pos, origin, stream, seq: 0, tenant, actor, at, fact });
         Ok(())

@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use mynah_domain::ports::{Commit, CommitListener, StoreError};
@@ -18,6 +18,7 @@ use crate::pace::Pace;
 use super::batch::{self, AppendJob};
 use super::connect::Connector;
 use super::db::Db;
+use super::fence::Fence;
 use super::queue::{Queued, Task, WriteQueue};
 use super::rows;
 use super::sql;
@@ -40,7 +41,7 @@ const PRUNE_EVERY: u64 = 512;
 pub(super) struct Writer {
     pub(super) connector: Connector,
     pub(super) queue: Arc<WriteQueue>,
-    pub(super) origin: Arc<AtomicU16>,
+    pub(super) fence: Arc<Fence>,
     pub(super) batch_max: usize,
     pub(super) gather: Duration,
     pub(super) listener: Arc<dyn CommitListener>,
@@ -200,14 +201,14 @@ impl Writer {
             }
             Failure::Again(_) => round.tries < TRIES,
             Failure::Lost(_) => round.tries < 2,
-            Failure::Locked(_) | Failure::Hung | Failure::Final(_) => false,
+            Failure::Locked(_) | Failure::Hung | Failure::Fenced | Failure::Final(_) => false,
         };
         if more {
             rounds.push(round);
             return;
         }
         let is_alone = round.writes.len() <= 1;
-        if is_alone || matches!(failure, Failure::Lost(_) | Failure::Hung) {
+        if is_alone || matches!(failure, Failure::Lost(_) | Failure::Hung | Failure::Fenced) {
             self.fail_all([round], failure);
             return;
         }
@@ -252,9 +253,10 @@ impl Writer {
     async fn fill<'c>(&self, db: &'c Db, round: &mut Round) -> Result<Tx<'c>, Failure> {
         let blocks = if round.writes.iter().any(Queued::emits) { round.blocks } else { 0 };
         let text = if round.hasty { &self.begin_hasty } else { self.connector.begin_write() };
+        let own = self.fence.place();
         let first = db.begin_write(text, blocks).await?;
         let places = first * PLACES..(first + blocks) * PLACES;
-        let mut tx = Tx::new(db, self.origin.load(Ordering::Relaxed), places);
+        let mut tx = Tx::new(db, own, places);
         let (mut appends, mut others): (Vec<&mut AppendJob>, Vec<_>) = (vec![], vec![]);
         let mut named = Vec::new();
         for write in &mut round.writes {
@@ -276,8 +278,11 @@ impl Writer {
         for job in others {
             job.run(&mut tx).await?;
         }
-        Box::pin(tx.flush()).await?;
-        Ok(tx)
+        let flushed = Box::pin(tx.flush()).await;
+        if matches!(flushed, Err(Failure::Fenced)) {
+            self.fence.lose(own);
+        }
+        flushed.map(|()| tx)
     }
 }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use mynah_domain::event::Event;
 use mynah_domain::message::{Draft, NewMessage};
+use mynah_domain::node::{NewNode, NodeLease};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{
-    AccountStore as _, JournalStore as _, MessageStore as _, RoomStore as _,
+    AccountStore as _, JournalStore as _, MessageStore as _, NodeStore as _, RoomStore as _,
+    StoreError,
 };
 use mynah_domain::room::{MembershipChange, RoomKind, RoomPatch, Visibility};
-use mynah_domain::{MessageId, RoomId, Timestamp};
+use mynah_domain::{MessageId, NodeId, RoomId, Timestamp};
 use mynah_store::postgres::PostgresStore;
 use mynah_testkit::Recorder;
 use mynah_testkit::conformance::Subject;
@@ -37,10 +39,19 @@ async fn nodes<const N: usize>(server: &Server, database: &str) -> [Node; N] {
     for slot in 1..=N {
         let heard = Recorder::new();
         let store = server.open(database, heard.clone()).await;
-        store.set_origin(u16::try_from(slot).expect("few"));
+        let lease = claim(&store, &format!("node {slot}"), 60_000).await;
+        assert_eq!(usize::from(lease.slot), slot);
         nodes.push(Node { store, heard });
     }
     nodes.try_into().ok().expect("N were made")
+}
+
+/// Takes part.
+async fn claim(store: &PostgresStore, id: &str, ttl_ms: u64) -> NodeLease {
+    let node = NewNode { id: NodeId::trusted(id), address: "127.0.0.1:1".to_owned() };
+    let lease = store.claim(&node, ttl_ms).await.expect("claimed");
+    store.take_place(&lease);
+    lease
 }
 
 fn subject(node: &Node) -> Subject {
@@ -167,6 +178,46 @@ async fn many_nodes_write_the_same_rooms() {
         assert!(events.iter().all(|e| e.origin == slot));
         assert!(events.windows(2).all(|e| e[0].pos < e[1].pos), "a node stores in order");
     }
+}
+
+/// A node that was held up for too long wakes, and its slot is another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_place_was_taken_stores_nothing_under_it() {
+    let server = Server::start();
+    let database = server.database().await;
+    let [stale, other]: [Node; 2] = nodes(&server, &database).await;
+    let s = subject(&stale);
+    let ada = s.user("ada").await;
+    let room = s.group(&ada, &[], "r").await;
+    s.say(&ada, &room, "in time").await;
+    // Its lease runs out, and the next that comes is given the slot.
+    let own = claim(&stale.store, "node 1", 0).await;
+    let taken = claim(&other.store, "late", 60_000).await;
+    assert_eq!((taken.slot, taken.epoch), (own.slot, own.epoch + 1));
+    let (before, heard) = (s.view(&ada, &room).await, stale.heard.events().len());
+    let send = |n: u32| {
+        let new = message(&room, &format!("late {n}"), Some(&format!("client {n}")));
+        stale.store.append_message(sending(&ada), new)
+    };
+    let (one, two) = tokio::join!(send(1), send(2));
+    for refused in [one, two] {
+        assert_eq!(refused, Err(StoreError::Fenced.into()));
+    }
+    assert_eq!(s.view(&ada, &room).await, before);
+    assert_eq!(stale.heard.events().len(), heard);
+    assert_eq!(stale.store.probe().await, Err(StoreError::Fenced), "it is not ready");
+    assert!(*stale.store.fenced().borrow());
+
+    let said = message(&room, "by the other", None);
+    let said = other.store.append_message(sending(&ada), said).await.expect("stored");
+    assert_eq!(said.message.number, before.room.last_number + 1, "no number was used up");
+    assert_eq!(other.heard.events().last().map(|e| e.origin), Some(taken.slot));
+
+    let anew = claim(&stale.store, "node 1", 60_000).await;
+    assert_eq!(stale.store.probe().await, Ok(()));
+    assert!(!send(1).await.expect("stored").replayed);
+    assert_eq!(stale.heard.events().last().map(|e| e.origin), Some(anew.slot));
+    assert_ne!(anew.slot, taken.slot);
 }
 
 /// The same send on several nodes at the same moment is one message, told once.

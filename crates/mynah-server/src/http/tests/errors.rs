@@ -89,6 +89,7 @@ async fn a_failing_store_is_told_apart_from_a_wrong_request() {
         (StoreError::Overloaded, 503, "OVERLOADED", "1"),
         (StoreError::Unavailable("secret path".into()), 503, "UNAVAILABLE", "5"),
         (StoreError::Ended, 503, "UNAVAILABLE", "5"),
+        (StoreError::Fenced, 503, "UNAVAILABLE", "1"),
         (StoreError::Inconsistent { table: "t", id: "secret".into() }, 500, "INTERNAL", ""),
     ] {
         let door = Door::new();

@@ -7,7 +7,9 @@ statements! {
                      FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::smallint[], \
                      $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::text[]) \
                      q (stream, seq, pos, kind, number, actor, subject, at, payload)";
-    LOG_HEAD_INSERT = "INSERT INTO mynah.log_heads (pos) VALUES ($1)";
+    // Only by the holder of its slot, or by whoever takes no part in a cluster.
+    LOG_HEAD_INSERT = "INSERT INTO mynah.log_heads (pos) SELECT $1::bigint WHERE $2::int = 0 \
+                       OR EXISTS (SELECT FROM mynah.nodes WHERE slot = $2 AND epoch = $3::bigint)";
     // What a running transaction has stored, or may still store, lies above.
     LOG_HEAD = "SELECT pos FROM mynah.log_heads \
                 WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY pos DESC LIMIT 1";

@@ -165,16 +165,20 @@ impl Tx<'_> {
         let times: Vec<i64> = self.events.iter().map(|event| event.at.0).collect();
         let payloads: Vec<Option<&str>> =
             self.pending.iter().map(|row| row.payload.as_deref()).collect();
-        let origin = i16::try_from(self.origin).unwrap_or(i16::MAX);
+        let origin = i16::try_from(self.origin()).unwrap_or(i16::MAX);
         let params: [&dyn Param; 10] = [
             &streams, &seqs, &positions, &kinds, &numbers, &actors, &subjects, &times, &payloads,
             &origin,
         ];
-        let head = count(last.pos);
-        tokio::try_join!(
+        let (head, slot) = (count(last.pos), i32::from(self.origin()));
+        let epoch = self.own.map_or(0, |own| count(own.epoch));
+        let (_, heads) = tokio::try_join!(
             Box::pin(self.db.run(sql::journal::EVENTS_INSERT, &params)),
-            Box::pin(async { self.db.run(sql::journal::LOG_HEAD_INSERT, &[&head]).await }),
+            Box::pin(async {
+                self.db.run(sql::journal::LOG_HEAD_INSERT, &[&head, &slot, &epoch]).await
+            }),
         )?;
-        Ok(())
+        // Where the place is another's by now there is no head, and nothing is to be stored.
+        if heads == 1 { Ok(()) } else { Err(Failure::Fenced) }
     }
 }
