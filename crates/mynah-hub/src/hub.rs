@@ -135,33 +135,40 @@ impl Hub {
     }
 
     /// Subscribes a session in one dialect; again is harmless. If the dialect is held, what is
-    /// published to the topic is kept back too.
-    pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic) {
+    /// published to the topic is kept back too. `false` if the topic is not heard from everywhere yet, in a
+    /// hub that was made by [`Hub::watched`].
+    pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic) -> bool {
         let settling = self.interest.as_ref().map(|_| [topic.clone()]);
         self.tell(id, Command::Subscribe { id, dialect, topic }).await;
-        if let Some(topics) = settling {
-            self.settled(id, &topics).await;
+        match settling {
+            Some(topics) => self.settled(id, &topics).await,
+            None => true,
         }
     }
 
-    /// Subscribes a session to many topics with one command.
-    pub async fn subscribe_many(&self, id: SessionId, dialect: Dialect, topics: Vec<Topic>) {
+    /// Subscribes a session to many topics with one command. `false` as [`Hub::subscribe`].
+    pub async fn subscribe_many(
+        &self,
+        id: SessionId,
+        dialect: Dialect,
+        topics: Vec<Topic>,
+    ) -> bool {
         let settling = self.interest.as_ref().map(|_| topics.clone());
         self.tell(id, Command::SubscribeMany { id, dialect, topics }).await;
-        if let Some(topics) = settling {
-            self.settled(id, &topics).await;
+        match settling {
+            Some(topics) => self.settled(id, &topics).await,
+            None => true,
         }
     }
 
     /// Waits until the session's shard has done what was commanded, and until those topics are heard from
-    /// everywhere.
-    async fn settled(&self, id: SessionId, topics: &[Topic]) {
-        let Some(interest) = &self.interest else { return };
+    /// everywhere; `false` if they are not in time.
+    async fn settled(&self, id: SessionId, topics: &[Topic]) -> bool {
+        let Some(interest) = &self.interest else { return true };
         let (reply, done) = oneshot::channel();
         self.tell(id, Command::Barrier { reply }).await;
-        if done.await.is_ok() {
-            interest.settled(topics).await;
-        }
+        // A shard that is gone has no sessions that could miss anything.
+        done.await.is_err() || interest.settled(topics).await
     }
 
     /// Tells all shards where the order over all topics stands ([`Publication::pos`]), before

@@ -14,7 +14,7 @@ pub trait Interest: Send + Sync + 'static {
     /// A topic has no subscriber in a shard any more. Called on the shard's task: must not block.
     fn lost(&self, topic: &Topic);
 
-    /// Waits until whatever is published to these topics anywhere from now on comes here, or, within a bounded
-    /// time, that cannot be had. Topics that were not gained are passed over.
-    async fn settled(&self, topics: &[Topic]);
+    /// Waits until whatever is published to these topics anywhere from now on comes here; `false` if that cannot be
+    /// had within a bounded time. Topics that were not gained are passed over.
+    async fn settled(&self, topics: &[Topic]) -> bool;
 }

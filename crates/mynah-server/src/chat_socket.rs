@@ -395,7 +395,10 @@ impl Namespaces for ChatSockets {
 fn connect_refused(failure: &Failure) -> ConnectRefused {
     let code = serde_json::Value::from(failure.code);
     let text = serde_json::Value::from(failure.text.as_str());
-    let data = format!("{{\"statusCode\":{},\"code\":{code},\"message\":{text}}}", failure.status);
+    let retry = failure.retry_after_ms.map(|ms| format!(",\"retryAfterMs\":{ms}"));
+    let retry = retry.unwrap_or_default();
+    let status = failure.status;
+    let data = format!("{{\"statusCode\":{status},\"code\":{code},\"message\":{text}{retry}}}");
     let message =
         if failure.status == 401 { "Unauthorized".to_owned() } else { failure.text.clone() };
     ConnectRefused { message, data: Some(data) }
@@ -407,3 +410,6 @@ type Auth<'a> = std::collections::HashMap<std::borrow::Cow<'a, str>, &'a RawValu
 fn now(door: &ChatSockets) -> Timestamp {
     door.clock.now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,14 @@ pub fn too_many_connections() -> Failure {
     }
 }
 
+/// This node does not hear from the others what is said to the client, so that it would miss things.
+pub fn not_heard_yet() -> Failure {
+    Failure {
+        retry_after_ms: Some(1_000),
+        ..plain(503, "UNAVAILABLE", "this node does not hear the others; try again shortly")
+    }
+}
+
 /// A client that did not authenticate in time.
 pub fn not_authenticated_in_time() -> Failure {
     plain(401, "AUTH_TIMEOUT", "authenticate was not received in time")

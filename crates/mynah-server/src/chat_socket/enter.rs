@@ -184,7 +184,9 @@ async fn subscribed(
     let everywhere = hears_everywhere(door, dialect);
     let mut own = vec![user_topic(who, everywhere)];
     own.extend(who.family.as_ref().map(topics::sign_in));
-    peer.hub.subscribe_many(peer.id, dialect, own).await;
+    if !peer.hub.subscribe_many(peer.id, dialect, own).await {
+        return Err(failure::not_heard_yet());
+    }
     if let Some(family) = &who.family {
         door.house.identity.still_alive(family).await?;
     }
@@ -238,7 +240,10 @@ async fn subscribe_rooms(
     let of = |rooms: &[Arc<Room>]| rooms.iter().map(|room| topics::room(&room.id)).collect();
     let dispatched = door.dispatched.load(Ordering::Acquire);
     let rooms = door.house.chat.joined_rooms(&who.actor).await?;
-    peer.hub.subscribe_many(peer.id, dialect, of(&rooms)).await;
+    if !peer.hub.subscribe_many(peer.id, dialect, of(&rooms)).await {
+        // Whom nobody may hear yet the list would keep as it is now.
+        return Err(failure::not_heard_yet());
+    }
     if door.dispatched.load(Ordering::Acquire) == dispatched {
         return Ok(rooms);
     }

@@ -15,9 +15,10 @@ use mynah_hub::{Dialect, Topic};
 use super::enter::Claim;
 use super::{ChatSocket, ChatSockets, catch_up, joining, now};
 use crate::engine_io::Peer;
+use crate::failure;
 use crate::recovery::{SocketKey, sent_text};
 use crate::topics;
-use crate::vocabulary::field::Subject;
+use crate::vocabulary::field::{Failure, Subject};
 use crate::vocabulary::tail::Spot;
 
 /// What is sent to a recovered client before it hears live events again.
@@ -184,7 +185,7 @@ pub(super) async fn of_open_rooms(
     (peer, dialect): (&Peer, Dialect),
     actor: &Actor,
     claim: &Claim,
-) -> Result<Option<Missed>, ChatError> {
+) -> Result<Option<Missed>, Failure> {
     let connection = connection_id(claim);
     let open = door.open_rooms.open_rooms(&connection, actor).await?;
     let age = now(door).since_ms(claim.pid.issued_at);
@@ -197,7 +198,9 @@ pub(super) async fn of_open_rooms(
     let (reopened, open): (Vec<_>, Vec<_>) =
         open.into_iter().partition(|room| shows && room.shown > claim.seen.place);
     let topics = open.iter().map(|open| topics::room(&open.room)).collect();
-    peer.hub.subscribe_many(peer.id, dialect, topics).await;
+    if !peer.hub.subscribe_many(peer.id, dialect, topics).await {
+        return Err(failure::not_heard_yet());
+    }
     let rooms: Vec<RoomId> = open.iter().map(|open| open.room.clone()).collect();
     let after = claim.seen.floor().saturating_sub(1);
     let read = || door.house.chat.events_of(actor, &rooms, after, CATCH_UP_MAX);

@@ -147,8 +147,8 @@ impl Interests {
         state.unsettled.is_empty() || !channels.iter().any(|c| state.unsettled.contains(c))
     }
 
-    /// Waits until these channels are heard from everywhere, or for a bounded time.
-    pub async fn heard(&self, channels: &[Topic]) {
+    /// Waits until these channels are heard from everywhere; `false` if they are not within a bounded time.
+    pub async fn heard(&self, channels: &[Topic]) -> bool {
         let waiting = async {
             loop {
                 let told = self.settled.notified();
@@ -161,11 +161,13 @@ impl Interests {
                 told.await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        let in_time = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        if !in_time {
             tracing::warn!(
                 "a channel could not be subscribed to in time; it is compared with the store later"
             );
         }
+        in_time
     }
 }
 
@@ -194,11 +196,9 @@ impl Interest for Interests {
         }
     }
 
-    async fn settled(&self, topics: &[Topic]) {
+    async fn settled(&self, topics: &[Topic]) -> bool {
         let channels: Vec<Topic> = topics.iter().filter_map(streams::feeding).collect();
-        if !channels.is_empty() {
-            self.heard(&channels).await;
-        }
+        channels.is_empty() || self.heard(&channels).await
     }
 }
 
@@ -256,9 +256,9 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         interests.settle(&topic("r:2"));
-        waiting.await.unwrap();
+        assert!(waiting.await.unwrap());
         let before = tokio::time::Instant::now();
-        interests.settled(&[topic("r:unknown"), topic("f:x")]).await;
+        assert!(interests.settled(&[topic("r:unknown"), topic("f:x")]).await);
         assert_eq!(before.elapsed(), Duration::ZERO, "nothing to wait for");
     }
 
@@ -267,7 +267,7 @@ mod tests {
         let interests = Interests::default();
         interests.gained(&topic("r:1"));
         let before = tokio::time::Instant::now();
-        interests.settled(&[topic("r:1")]).await;
+        assert!(!interests.settled(&[topic("r:1")]).await);
         assert!(before.elapsed() >= PATIENCE);
     }
 }

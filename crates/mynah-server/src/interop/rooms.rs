@@ -34,11 +34,14 @@ impl Interest for Both {
         self.rooms.lost(topic);
     }
 
-    async fn settled(&self, topics: &[Topic]) {
-        if let Some(nodes) = &self.nodes {
-            nodes.settled(topics).await;
-        }
+    async fn settled(&self, topics: &[Topic]) -> bool {
+        let of_nodes = match &self.nodes {
+            Some(nodes) => nodes.settled(topics).await,
+            None => true,
+        };
+        // What the Node servers emit is passed on while it is heard, and promised to nobody.
         self.rooms.settled(topics).await;
+        of_nodes
     }
 }
 
