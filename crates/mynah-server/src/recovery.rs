@@ -229,6 +229,21 @@ impl Reached {
         Some(heard.unwrap_or_else(|| reached.base()))
     }
 
+    /// Whether what an offset says to have been sent was delivered here too, by each writer that it names; of
+    /// what it says of the others, whether this node is as far in the log.
+    pub fn covers(&self, seen: &Offset) -> bool {
+        let reached = self.0.read();
+        let Some(reached) = reached.as_ref() else { return true };
+        let furthest = reached.iter().map(|(_, pos)| pos).fold(reached.base(), u64::max);
+        let (named, and_before) = match &seen.sent {
+            None => (None, true),
+            Some(sent) => (Some(&sent.frontier), sent.and_before),
+        };
+        let mut places = named.into_iter().flat_map(|frontier| frontier.iter());
+        places.all(|(writer, pos)| reached.of(writer) >= pos)
+            && (!and_before || furthest >= seen.place.pos)
+    }
+
     /// What was delivered, as [`sent_text`] spells it.
     pub fn text(&self) -> String {
         self.0.read().as_ref().map_or_else(String::new, |all| sent_text(all, 0, false))
@@ -337,6 +352,34 @@ mod tests {
 
     fn holder<'a>(tenant: &'a TenantId, user: &'a UserId) -> Holder<'a> {
         Holder { tenant, user, namespace: "/", vocabulary: "native", epoch: LogEpoch(7) }
+    }
+
+    #[test]
+    fn a_node_knows_whether_it_is_as_far_as_the_one_before() {
+        let reached = Reached::default();
+        let offset = |text: &str| read_offset(text).unwrap();
+        assert!(reached.covers(&offset("90~0.1-2g")), "one writer's places are told at once");
+        let mut here = Frontier::new(50);
+        here.raise(1, 80);
+        here.raise(2, 60);
+        reached.advance(&here);
+        let at = |one: u64, two: u64| {
+            let mut there = Frontier::new(0);
+            there.raise(1, one);
+            there.raise(2, two);
+            sent_text(&there, 0, false)
+        };
+        for (text, is_covered) in [
+            ("80".to_owned(), true),
+            ("81".to_owned(), false),
+            (format!("80{}", at(80, 60)), true),
+            (format!("80{}", at(80, 61)), false),
+            (format!("61{}", at(81, 10)), false),
+            (format!("99{}", at(80, 60)), true),
+            (format!("99{}", at(80, 60).replace('~', "+")), false),
+        ] {
+            assert_eq!(reached.covers(&offset(&text)), is_covered, "{text}");
+        }
     }
 
     #[test]

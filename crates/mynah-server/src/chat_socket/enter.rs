@@ -90,6 +90,9 @@ pub(super) async fn enter(
     }
     let place = door.places.take(&who.actor, before.is_some());
     let place = place.ok_or_else(failure::too_many_connections)?;
+    if let Some(claim) = &claim {
+        missed::until_delivered(door, claim).await;
+    }
     // Up to here everything was before this connection: read before anything is heard.
     let start = door.house.reached.low().unwrap_or_else(|| *door.house.head.borrow());
     // Nothing is heard before the client knows from where on it hears.

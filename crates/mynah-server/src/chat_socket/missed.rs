@@ -70,7 +70,19 @@ fn sent_before(claim: &Claim) -> String {
     sent.map_or_else(String::new, |sent| sent_text(&sent.frontier, 0, true))
 }
 
-/// Waits between two looks at a log that another writer's slow transaction holds back.
+/// Waits until this node has delivered what the client was sent by another, so that none of it comes again: what
+/// it hears from then on, and the offsets of that, go on from there. Between nodes that hear each other this takes
+/// as long as a message; a node that is further behind is not waited for.
+pub(super) async fn until_delivered(door: &ChatSockets, claim: &Claim) {
+    for wait in LOOKS_MS {
+        if door.house.reached.covers(&claim.seen) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+    }
+}
+
+/// Waits between two looks at what others, or slow transactions, hold back.
 const LOOKS_MS: [u64; 8] = [5, 10, 20, 50, 100, 200, 400, 800];
 
 /// A page that tells all there is, up to what this node has delivered: what comes later is kept back for the

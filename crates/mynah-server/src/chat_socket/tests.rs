@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mynah_domain::TenantId;
 use mynah_domain::account::Registration;
+use mynah_hub::cluster::Frontier;
 use mynah_hub::{
     CloseReason, Hub, HubConfig, Interest, Link, NewSession, Pulse, SessionEvents, SessionId,
 };
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::cluster::interests::{Interests, Wish};
 use crate::engine_io::{Handshake, Revision};
+use crate::recovery::place_text;
 use crate::test_world::{SECRET, World};
 use crate::vocabulary::Vocabularies;
 use crate::wire::Parser;
@@ -125,4 +127,44 @@ async fn who_cannot_be_told_everything_is_asked_to_come_again() {
     }
     gate.hears_all();
     assert!(gate.connect(&peer, "").await.is_ok());
+}
+
+fn frontier(writer: u16, pos: u64) -> Frontier {
+    let mut frontier = Frontier::new(0);
+    frontier.raise(writer, pos);
+    frontier
+}
+
+/// What it was sent by the node before would come a second time, now or when it is lost again.
+#[tokio::test]
+async fn who_comes_back_waits_for_a_node_that_is_behind_but_not_for_long() {
+    let gate = Gate::new().await;
+    gate.hears_all();
+    gate.door.house.reached.advance(&frontier(7, 10));
+    let first = gate.connect(&gate.peer().await, "").await.unwrap();
+    let pid = first.pid.unwrap();
+    let place = place_text(Place { pos: 90, nth: 0 });
+    let sent = crate::recovery::sent_text(&frontier(7, 90), 0, false);
+    let more = format!(",\"pid\":\"{pid}\",\"offset\":\"{place}{sent}\"");
+    let back = gate.peer().await;
+    tokio::time::pause();
+
+    let begun = Instant::now();
+    let behind = async {
+        tokio::time::sleep_until(begun + Duration::from_millis(100)).await;
+        gate.door.house.reached.advance(&frontier(7, 90));
+    };
+    let (recovered, ()) = tokio::join!(gate.connect(&back, &more), behind);
+    assert_eq!(recovered.unwrap().pid.as_ref(), Some(&pid), "it is recovered");
+    let waited = begun.elapsed();
+    assert!(
+        (Duration::from_millis(100)..Duration::from_millis(400)).contains(&waited),
+        "{waited:?}"
+    );
+
+    let far = crate::recovery::sent_text(&frontier(7, 500), 0, false);
+    let more = format!(",\"pid\":\"{pid}\",\"offset\":\"500{far}\"");
+    let begun = Instant::now();
+    assert!(gate.connect(&gate.peer().await, &more).await.is_ok());
+    assert!(begun.elapsed() < Duration::from_secs(3));
 }
