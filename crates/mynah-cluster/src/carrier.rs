@@ -6,6 +6,8 @@
 //! Every request that has an answer (a subscription, a ping) waits in one queue per connection, and an answer
 //! that is late ends the connection: so a network that swallows everything is noticed, whatever was asked last.
 
+mod line;
+mod offline;
 mod outbox;
 mod retry;
 mod session;

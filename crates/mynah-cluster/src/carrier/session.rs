@@ -1,30 +1,26 @@
 //! The task behind a [`Carrier`](super::Carrier): connects, and while connected moves bytes both ways.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mynah_hub::BrokerEvent;
-use tokio::io::AsyncWrite;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::line::{Line, Then};
+use super::offline::{Offline, note};
 use super::outbox::Outbox;
 use super::retry::Retry;
-use super::stream::poll_read;
 use super::{Command, Counters, Incoming, Protocol, Settings, Stream, Teller};
 
 /// One write carries at most so many publications.
 const BATCH_MESSAGES_MAX: usize = 64;
 /// Or, if they are large, at most so many bytes and one more publication.
 const BATCH_BYTES_MAX: usize = 64 << 10;
-/// So much is read at once.
-const READ_BYTES: usize = 64 << 10;
 /// A connection that was up for so long makes the next attempts begin early again.
 const LASTING: Duration = Duration::from_secs(2);
 
@@ -128,163 +124,6 @@ impl Keeper {
             );
         }
         end
-    }
-}
-
-/// What is told and answered while there is no connection.
-struct Offline<'a> {
-    outbox: &'a Outbox,
-    teller: &'a mut Teller,
-    commands: &'a mut mpsc::Receiver<Command>,
-}
-
-impl Offline<'_> {
-    /// Waits for something; commands that must be noted are put aside. `None` if it is to stop.
-    async fn until<T>(
-        &mut self,
-        wait: impl Future<Output = T>,
-        noted: &mut Vec<Command>,
-    ) -> Option<T> {
-        let mut wait = std::pin::pin!(wait);
-        poll_fn(|context| {
-            self.outbox.register(context.waker());
-            if self.outbox.take_news() {
-                self.teller.tell(BrokerEvent::Unsent);
-            }
-            self.teller.poll(context);
-            while let Poll::Ready(command) = self.commands.poll_recv(context) {
-                match command {
-                    None | Some(Command::Stop) => return Poll::Ready(None),
-                    Some(Command::Subscribe(channels, done)) => {
-                        // Who gave up waiting need not know.
-                        let _unheard = done.send(false);
-                        noted.push(Command::Subscribe(channels, oneshot::channel().0));
-                    }
-                    Some(command @ Command::Unsubscribe(_)) => noted.push(command),
-                }
-            }
-            if self.teller.is_closed() {
-                return Poll::Ready(None);
-            }
-            wait.as_mut().poll(context).map(Some)
-        })
-        .await
-    }
-}
-
-fn note(protocol: &mut dyn Protocol, commands: Vec<Command>) {
-    for command in commands {
-        match command {
-            Command::Subscribe(channels, _) => {
-                protocol.subscribe(channels, None);
-            }
-            Command::Unsubscribe(channels) => {
-                protocol.unsubscribe(channels, None);
-            }
-            Command::Stop => {}
-        }
-    }
-}
-
-/// What waits for answers of the peer.
-struct Pending {
-    /// So many are to come.
-    left: usize,
-    since: Instant,
-    then: Then,
-}
-
-enum Then {
-    Nothing,
-    /// All channels are heard again.
-    Up,
-    /// Somebody waits for it.
-    Tell(oneshot::Sender<bool>),
-}
-
-/// One connection.
-struct Line {
-    stream: Stream,
-    /// What was read is `input[start..end]`.
-    input: Vec<u8>,
-    start: usize,
-    end: usize,
-    /// What is to be written is `output[written..]`.
-    output: Vec<u8>,
-    written: usize,
-    /// There are publications in it.
-    carries: bool,
-    is_flushed: bool,
-    pending: VecDeque<Pending>,
-    pinged: Instant,
-}
-
-impl Line {
-    fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            input: vec![0; READ_BYTES],
-            start: 0,
-            end: 0,
-            output: Vec::new(),
-            written: 0,
-            carries: false,
-            is_flushed: true,
-            pending: VecDeque::new(),
-            pinged: Instant::now(),
-        }
-    }
-
-    fn expect(&mut self, left: usize, then: Then) {
-        self.pending.push_back(Pending { left, since: Instant::now(), then });
-    }
-
-    /// Makes room and reads; how much.
-    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            if self.input.len() > READ_BYTES {
-                self.input = vec![0; READ_BYTES];
-            }
-        } else if self.end == self.input.len() {
-            self.input.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-            if self.end * 2 > self.input.len() {
-                self.input.resize(self.input.len() * 2, 0);
-            }
-        }
-        let space = self.input.get_mut(self.end..).unwrap_or_default();
-        let count = ready!(poll_read(&mut self.stream, context, space))?;
-        self.end += count;
-        Poll::Ready(Ok(count))
-    }
-
-    /// Writes all; whether there was anything to write, and how many writes it took.
-    fn poll_drain(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<u64>> {
-        let mut writes = 0;
-        while let Some(rest) = self.output.get(self.written..).filter(|rest| !rest.is_empty()) {
-            let count = match Pin::new(&mut self.stream).poll_write(context, rest) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
-                }
-                Poll::Ready(count) => count?,
-                Poll::Pending => return Poll::Pending,
-            };
-            self.written += count;
-            self.is_flushed = false;
-            writes += 1;
-        }
-        self.output.clear();
-        self.written = 0;
-        if !self.is_flushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-            self.is_flushed = true;
-        }
-        Poll::Ready(Ok(writes))
-    }
-
-    fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
