@@ -1,12 +1,14 @@
 //! The outbox. What an app has in it is counted by triggers, so bounds cost one row to look at. What one node
 //! has leased, another passes over.
 
+mod bounds;
+
 use std::collections::HashMap;
 
 use async_trait::async_trait;
 use mynah_domain::outbox::{
-    DISPLACED, DeadLetters, Delivery, DeliveryId, DeliveryState, Endpoint, Leased, NewDelivery,
-    OutboxBounds, OutboxCount, Outcome, Settled, Waiting,
+    DeadLetters, Delivery, DeliveryId, DeliveryState, Endpoint, Leased, NewDelivery, OutboxBounds,
+    OutboxCount, Outcome, Settled, Waiting,
 };
 use mynah_domain::ports::{OutboxStore, StoreError};
 use mynah_domain::{AppId, Timestamp};
@@ -19,6 +21,7 @@ use super::sql::outbox as sql;
 use super::trouble::{Failure, Trouble, inconsistent};
 use super::tx::Tx;
 use super::{PostgresStore, rows};
+use bounds::{keep_dead, keep_pending};
 
 /// Rows that one step of a long change touches at most.
 const STEP_ROWS: i64 = 1_000;
@@ -208,51 +211,6 @@ async fn place(db: &Db, endpoint: &Endpoint) -> Outcomes<(i64, i64)> {
     let row = db.first(sql::OUTBOX_ENDPOINT, &key, id).await?;
     let app = app.ok_or_else(|| inconsistent("outbox_apps", &endpoint.app))?;
     Ok((app, row.ok_or_else(|| inconsistent("outbox_endpoints", &endpoint.url))?))
-}
-
-/// What an app has in the outbox.
-struct Size {
-    pending: u64,
-    pending_bytes: u64,
-    dead: u64,
-    dead_bytes: u64,
-}
-
-async fn size(db: &Db, app: i64) -> Outcomes<Size> {
-    let read = |row: &Row| {
-        Ok(Size {
-            pending: rows::count(row, 0)?,
-            pending_bytes: rows::count(row, 1)?,
-            dead: rows::count(row, 2)?,
-            dead_bytes: rows::count(row, 3)?,
-        })
-    };
-    let found = db.first(sql::OUTBOX_SIZE, &[&app], read).await?;
-    Ok(found.ok_or_else(|| inconsistent("outbox_apps", &app))?)
-}
-
-async fn keep_pending(db: &Db, app: i64, at: Timestamp, bounds: OutboxBounds) -> Outcomes<u64> {
-    let mut displaced = 0;
-    loop {
-        let size = size(db, app).await?;
-        let fits =
-            size.pending <= bounds.pending_max && size.pending_bytes <= bounds.pending_bytes_max;
-        let params: [&dyn Param; 3] = [&app, &at.0, &DISPLACED];
-        if fits || db.run(sql::OUTBOX_DISPLACE, &params).await? == 0 {
-            return Ok(displaced);
-        }
-        displaced += 1;
-    }
-}
-
-async fn keep_dead(db: &Db, app: i64, bounds: OutboxBounds) -> Outcomes<()> {
-    loop {
-        let size = size(db, app).await?;
-        let fits = size.dead <= bounds.dead_max && size.dead_bytes <= bounds.dead_bytes_max;
-        if fits || db.run(sql::OUTBOX_FORGET_OLDEST, &[&app]).await? == 0 {
-            return Ok(());
-        }
-    }
 }
 
 async fn waiting(db: &Db, after: Option<&Endpoint>, limit: u32) -> Outcomes<Vec<Waiting>> {
