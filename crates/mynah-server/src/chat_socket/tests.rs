@@ -25,6 +25,16 @@ impl SessionEvents for Nobody {
     fn closed(&self, _id: SessionId, _reason: CloseReason) {}
 }
 
+async fn settle_all(interests: Interests) {
+    loop {
+        for wish in interests.wishes().await {
+            if let Wish::Want(channel) = wish {
+                interests.settle(&channel);
+            }
+        }
+    }
+}
+
 /// The door of a node, and somebody who has signed in.
 struct Gate {
     door: ChatSockets,
@@ -67,16 +77,7 @@ impl Gate {
 
     /// From now on all that is wanted is heard from everywhere.
     fn hears_all(&self) {
-        let interests = self.interests.clone();
-        tokio::spawn(async move {
-            loop {
-                for wish in interests.wishes().await {
-                    if let Wish::Want(channel) = wish {
-                        interests.settle(&channel);
-                    }
-                }
-            }
-        });
+        tokio::spawn(settle_all(self.interests.clone()));
     }
 
     async fn peer(&self) -> Peer {
@@ -150,12 +151,13 @@ async fn who_comes_back_waits_for_a_node_that_is_behind_but_not_for_long() {
     tokio::time::pause();
 
     let begun = Instant::now();
-    let behind = async {
-        tokio::time::sleep_until(begun + Duration::from_millis(100)).await;
+    {
+        let mut coming = std::pin::pin!(gate.connect(&back, &more));
+        let early = tokio::time::timeout(Duration::from_millis(100), &mut coming).await;
+        assert!(early.is_err(), "it waits");
         gate.door.house.reached.advance(&frontier(7, 90));
-    };
-    let (recovered, ()) = tokio::join!(gate.connect(&back, &more), behind);
-    assert_eq!(recovered.unwrap().pid.as_ref(), Some(&pid), "it is recovered");
+        assert_eq!(coming.await.unwrap().pid.as_ref(), Some(&pid), "it is recovered");
+    }
     let waited = begun.elapsed();
     assert!(
         (Duration::from_millis(100)..Duration::from_millis(400)).contains(&waited),
