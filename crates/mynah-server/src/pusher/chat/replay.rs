@@ -6,50 +6,40 @@
 //! for the user and the channel. The next socket with which the same user subscribes to the same channel
 //! is sent what came after that place, behind `subscription_succeeded` and before anything newer, in the
 //! order of the log. A socket that is still open when the user subscribes again is asked first: if it
-//! answers within [`GRACE`] it is another page and nothing was missed; if not, it is lost, ends, and its
+//! answers within `watch::GRACE` it is another page and nothing was missed; if not, it is lost, ends, and its
 //! place goes to the new one.
 //!
 //! So nothing is missed, and what was confirmed never comes twice; an event that arrived in the last moment
 //! before the connection was lost may. After more events than allowed, a longer absence, or a restart of
 //! the node the gap cannot be filled; in the first case the client is told (`room.resync`).
 
-use std::collections::{HashMap, VecDeque};
+mod sending;
+mod watch;
+
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use moka::sync::Cache;
-use mynah_domain::event::{Event, Stream};
 use mynah_domain::permission::Actor;
-use mynah_domain::{AppId, RoomId, UserId};
-use mynah_hub::{Class, Close, CloseReason, Frame, Hub, SessionId, Topic};
-use mynah_protocol::websocket::{self, OpCode};
+use mynah_hub::{Close, CloseReason, Hub, SessionId};
 use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::threads::{Lease, Link, Threads};
 use crate::dialects::PUSHER;
 use crate::frames;
-use crate::vocabulary::field::Subject;
+use watch::{Held, Seat, Waiting, Watch};
 
 /// How soon after something was said to a socket it is asked whether that arrived.
 const PROOF_EVERY: Duration = Duration::from_secs(1);
-/// How long a question may stay open before the next one.
-const PROOF_PATIENCE: Duration = Duration::from_secs(5);
-/// How long an older socket of a user has to show that it is alive.
-const GRACE: Duration = Duration::from_secs(1);
 /// How long a subscription may take that is waited for, before it is looked again.
 const ENTERING: Duration = Duration::from_millis(1);
-/// Questions that may be open at once.
-const PINGS_MAX: usize = 8;
 /// Places of lost sockets kept per user and channel.
 const PLACES_MAX: usize = 8;
 /// Users and channels whose places are kept.
 const SEATS_MAX: u64 = 100_000;
-/// Bytes sent before it is waited for the peer to take them.
-const BURST_BYTES: usize = 256 * 1024;
 
 /// What is replayed at most.
 #[derive(Debug, Clone, Copy)]
@@ -58,81 +48,6 @@ pub struct ReplayRules {
     pub events_max: u32,
     /// Absence.
     pub retention: Duration,
-}
-
-/// A user in a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Seat {
-    app: AppId,
-    channel: Arc<str>,
-    user: UserId,
-}
-
-/// A subscription whose socket is watched.
-struct Held {
-    seat: Seat,
-    link: Arc<Link>,
-    /// Nothing before this place was promised.
-    since: u64,
-    /// Its place was given to another socket.
-    is_taken: bool,
-}
-
-/// A subscription that waits for what it missed.
-struct Waiting {
-    lease: Arc<Lease>,
-    actor: Actor,
-    seat: Seat,
-}
-
-/// Numbers of questions: each is asked of one socket only.
-static QUESTIONS: AtomicU64 = AtomicU64::new(0);
-
-#[derive(Default)]
-struct Pings {
-    last: u64,
-    sent: VecDeque<Ping>,
-}
-
-struct Ping {
-    number: u64,
-    pos: u64,
-    at: Instant,
-}
-
-/// What is going on between holding a socket's channels back and resuming them.
-#[derive(Default)]
-struct Gate {
-    /// Held, not yet subscribed.
-    entering: usize,
-    waiting: Vec<Waiting>,
-    is_running: bool,
-}
-
-/// One socket.
-struct Watch {
-    id: SessionId,
-    hub: Hub,
-    held: Mutex<Vec<Held>>,
-    proven: AtomicU64,
-    /// Whether it has ever answered: who never does cannot be told from the dead.
-    answers: AtomicBool,
-    pings: Mutex<Pings>,
-    answered: watch::Sender<u64>,
-    gate: tokio::sync::Mutex<Gate>,
-}
-
-/// What a subscription lacks: the events of its room after a place.
-struct Missed<'a> {
-    waiting: &'a Waiting,
-    room: RoomId,
-    place: u64,
-}
-
-impl Missed<'_> {
-    fn is_in(&self, event: &Event) -> bool {
-        matches!(&event.stream, Stream::Room(room) if *room == self.room)
-    }
 }
 
 #[derive(Default)]
@@ -150,79 +65,6 @@ struct Inner {
     rules: ReplayRules,
     watches: Mutex<Watches>,
     places: Cache<Seat, Arc<Mutex<Vec<u64>>>>,
-}
-
-impl Watch {
-    /// Asks the peer whether it has got everything up to now; gives the question's number.
-    async fn ping(&self) -> Option<u64> {
-        let number = {
-            let mut pings = self.pings.lock();
-            if pings.sent.len() >= PINGS_MAX {
-                return None;
-            }
-            pings.last = QUESTIONS.fetch_add(1, Ordering::Relaxed) + 1;
-            pings.last
-        };
-        let mut bytes = Vec::with_capacity(16);
-        websocket::encode(OpCode::Ping, &number.to_be_bytes(), &mut bytes);
-        let frame = Frame::new(bytes.into(), bytes::Bytes::new());
-        // The answer may come before this is noted: the lock is not held while the hub is asked.
-        let pos = self.hub.send_mark(self.id, frame).await?;
-        let mut pings = self.pings.lock();
-        pings.sent.push_back(Ping { number, pos, at: Instant::now() });
-        drop(pings);
-        if *self.answered.borrow() >= number {
-            self.pong(number);
-        }
-        Some(number)
-    }
-
-    fn pong(&self, number: u64) {
-        self.answers.store(true, Ordering::Release);
-        self.answered.send_if_modified(|last| {
-            let is_newer = number > *last;
-            *last = number.max(*last);
-            is_newer
-        });
-        let mut pings = self.pings.lock();
-        while let Some(ping) = pings.sent.front().filter(|ping| ping.number <= number) {
-            self.proven.fetch_max(ping.pos, Ordering::AcqRel);
-            pings.sent.pop_front();
-        }
-    }
-
-    /// Whether the peer answers now.
-    async fn is_alive(&self) -> bool {
-        if !self.answers.load(Ordering::Acquire) {
-            return true;
-        }
-        let mut answered = self.answered.subscribe();
-        let Some(number) = self.ping().await else { return false };
-        let answer = answered.wait_for(|last| *last >= number);
-        tokio::time::timeout(GRACE, answer).await.is_ok_and(|answer| answer.is_ok())
-    }
-
-    fn needs_proof(&self) -> bool {
-        let proven = self.proven.load(Ordering::Acquire);
-        let is_asked = {
-            let pings = self.pings.lock();
-            pings.sent.back().is_some_and(|ping| ping.at.elapsed() < PROOF_PATIENCE)
-        };
-        !is_asked && self.held.lock().iter().any(|held| held.link.last_pos() > proven)
-    }
-
-    /// A subscription has got another's place, and keeps it until it has confirmed what it missed: it may
-    /// be lost as well.
-    fn go_on_from(&self, seat: &Seat, place: u64) {
-        for held in self.held.lock().iter_mut().filter(|held| held.seat == *seat) {
-            held.since = held.since.min(place);
-        }
-    }
-
-    /// Up to which place a subscription is proven to have got everything.
-    fn place(&self, held: &Held) -> u64 {
-        self.proven.load(Ordering::Acquire).max(held.since)
-    }
 }
 
 impl Replays {
@@ -244,7 +86,7 @@ impl Replays {
                 proven: AtomicU64::new(0),
                 answers: AtomicBool::new(false),
                 pings: Mutex::default(),
-                answered: watch::channel(0).0,
+                answered: tokio::sync::watch::channel(0).0,
                 gate: tokio::sync::Mutex::default(),
             })
         });
@@ -408,87 +250,6 @@ impl Replays {
             watch.hub.close(watch.id, close).await;
         }
         places
-    }
-
-    /// Sends what each subscription missed, and says how far each channel's log was read.
-    async fn send_missed(
-        &self,
-        watch: &Watch,
-        batch: &[Waiting],
-        places: &[Option<u64>],
-    ) -> Vec<(Topic, u64)> {
-        let mut after = Vec::new();
-        let mut missed: Vec<Missed<'_>> = Vec::new();
-        for (waiting, place) in batch.iter().zip(places) {
-            if let (Some(place), Some(room)) = (*place, waiting.lease.link().room()) {
-                missed.push(Missed { waiting, room, place });
-            }
-        }
-        // As a rule all are of one user.
-        while let Some(actor) = missed.first().map(|first| first.waiting.actor.clone()) {
-            let (of_one, others) =
-                missed.into_iter().partition(|missed| missed.waiting.actor == actor);
-            missed = others;
-            after.extend(self.send_to(watch, &actor, of_one).await);
-        }
-        after
-    }
-
-    async fn send_to(
-        &self,
-        watch: &Watch,
-        actor: &Actor,
-        missed: Vec<Missed<'_>>,
-    ) -> Vec<(Topic, u64)> {
-        let rooms: Vec<RoomId> = missed.iter().map(|missed| missed.room.clone()).collect();
-        let from = missed.iter().map(|missed| missed.place).min().unwrap_or(0);
-        let most = self.0.rules.events_max;
-        let chat = &self.0.threads.0.parts.chat;
-        let page = match chat.events_of(actor, &rooms, from, most.saturating_add(1)).await {
-            Ok(page) if !page.gap && !page.more && page.events.len() <= most as usize => page,
-            Ok(_) => return self.tell_to_resync(watch, actor, &missed).await,
-            Err(error) => {
-                tracing::warn!(%error, "what a socket missed could not be read");
-                return self.tell_to_resync(watch, actor, &missed).await;
-            }
-        };
-        let mut heads: HashMap<Topic, u64> = HashMap::new();
-        let mut burst = 0;
-        for event in &page.events {
-            for missed in missed.iter().filter(|missed| missed.is_in(event)) {
-                let link = missed.waiting.lease.link();
-                heads.insert(link.topic.clone(), event.seq);
-                let subject = Subject::Event(event);
-                let frame = self.0.threads.frame(link, event.fact.name(), subject, (None, &[]));
-                let Some(frame) = frame.filter(|_| event.pos > missed.place) else { continue };
-                burst += frame.stream().len();
-                if burst > BURST_BYTES {
-                    burst = 0;
-                    watch.hub.drained(watch.id).await;
-                }
-                watch.hub.send(watch.id, frame, Class::Durable).await;
-            }
-        }
-        heads.into_iter().collect()
-    }
-
-    /// More was missed than is told: the client reads the rooms anew.
-    async fn tell_to_resync(
-        &self,
-        watch: &Watch,
-        actor: &Actor,
-        missed: &[Missed<'_>],
-    ) -> Vec<(Topic, u64)> {
-        let threads = &self.0.threads;
-        for missed in missed {
-            let Ok(view) = threads.0.parts.chat.room(actor, &missed.room).await else { continue };
-            let subject = Subject::Room(&view.room);
-            let link = missed.waiting.lease.link();
-            if let Some(frame) = threads.frame(link, "room.resync", subject, (None, &[])) {
-                watch.hub.send(watch.id, frame, Class::Durable).await;
-            }
-        }
-        Vec::new()
     }
 }
 
