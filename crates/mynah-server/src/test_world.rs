@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mynah_domain::account::{Accounts, SessionRules};
 use mynah_domain::app::{App, AppKey, AppSecret};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
-use mynah_domain::ports::{Commit, CommitListener};
+use mynah_domain::event::{CatchUp, Stream};
+use mynah_domain::ports::{Commit, CommitListener, FeedStore, StoreError};
 use mynah_domain::{AppId, TenantId, Timestamp};
 use mynah_hub::{Hub, HubConfig};
 use mynah_testkit::{CountingIds, ManualClock, MemoryStore};
@@ -40,6 +41,30 @@ impl CommitListener for Head {
         if let Some(last) = commit.take_events().last() {
             self.0.send_replace(last.pos);
         }
+    }
+}
+
+/// Nothing durable is said.
+pub(crate) struct Silence;
+
+#[async_trait::async_trait]
+impl FeedStore for Silence {
+    async fn stream_events(
+        &self,
+        _: &TenantId,
+        _: &Stream,
+        _: u64,
+        _: u32,
+    ) -> Result<CatchUp, StoreError> {
+        Ok(CatchUp { events: Vec::new(), head_seq: 0, gap: false })
+    }
+
+    async fn settled_pos(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
+        Ok(vec![0; streams.len()])
     }
 }
 

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use mynah_cluster::{InProcess, Limits};
 use mynah_domain::NodeId;
-use mynah_domain::event::{CatchUp, Stream};
 use mynah_domain::node::NodeLease;
-use mynah_domain::ports::{Commit, FeedStore, StoreError};
+use mynah_domain::ports::Commit;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -21,30 +20,7 @@ use crate::dispatch::Dispatcher;
 use crate::ears::Ears;
 use crate::pusher::Channels;
 use crate::recovery::Reached;
-
-/// Nothing durable is said.
-struct Silence;
-
-#[async_trait::async_trait]
-impl FeedStore for Silence {
-    async fn stream_events(
-        &self,
-        _: &TenantId,
-        _: &Stream,
-        _: u64,
-        _: u32,
-    ) -> Result<CatchUp, StoreError> {
-        Ok(CatchUp { events: Vec::new(), head_seq: 0, gap: false })
-    }
-
-    async fn settled_pos(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
-        Ok(vec![0; streams.len()])
-    }
-}
+use crate::test_world::Silence;
 
 /// A node on a store that all share.
 struct Member {

@@ -3,9 +3,8 @@
 use mynah_cluster::{InProcess, Limits as BrokerLimits};
 use mynah_domain::NodeId;
 use mynah_domain::app::WebhookRule;
-use mynah_domain::event::{CatchUp, Stream};
 use mynah_domain::node::NodeLease;
-use mynah_domain::ports::{Commit, FeedStore, StoreError};
+use mynah_domain::ports::Commit;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -19,32 +18,8 @@ use crate::dispatch::Dispatcher;
 use crate::ears::Ears;
 use crate::pusher::Company;
 use crate::recovery::Reached;
-use crate::test_world::World;
+use crate::test_world::{Silence, World};
 use crate::vocabulary::Vocabularies;
-
-/// Nothing durable is said.
-struct Silence;
-
-#[async_trait::async_trait]
-impl FeedStore for Silence {
-    async fn stream_events(
-        &self,
-        _: &TenantId,
-        _: &Stream,
-        _: u64,
-        _: u32,
-    ) -> Result<CatchUp, StoreError> {
-        Ok(CatchUp { events: Vec::new(), head_seq: 0, gap: false })
-    }
-
-    async fn settled_pos(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    async fn heads(&self, streams: &[(TenantId, Stream)]) -> Result<Vec<u64>, StoreError> {
-        Ok(vec![0; streams.len()])
-    }
-}
 
 /// A node; it dies with this.
 struct Member {
