@@ -11,8 +11,8 @@
 //! * Authorisation is the one table in [`permission`]; the store evaluates it against the rows it is
 //!   about to change, inside the write transaction, through a [`permission::Guard`].
 //!
-//! Entry points: [`chat::Chat`] (rooms, messages, receipts, catch-up) and [`account::Accounts`]
-//! (register, login, refresh, logout, profiles).
+//! Entry points: [`chat::Chat`] (rooms, messages, receipts, catch-up), [`search::MessageSearch`] and
+//! [`account::Accounts`] (register, login, refresh, logout, profiles).
 
 pub mod account;
 pub mod app;
@@ -29,6 +29,7 @@ pub mod presence;
 pub mod profile;
 pub mod recovery;
 pub mod room;
+pub mod search;
 pub mod text;
 pub mod time;
 

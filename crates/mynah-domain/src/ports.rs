@@ -14,12 +14,14 @@
 mod cluster;
 mod journal;
 mod outbox;
+mod search;
 
 use async_trait::async_trait;
 
 pub use cluster::{FeedStore, NodeStore};
 pub use journal::JournalStore;
 pub use outbox::OutboxStore;
+pub use search::SearchStore;
 
 use crate::account::{
     AccountError, Credential, NewAccount, NewSession, ProfilePatch, RotateSession, Rotation, User,
