@@ -58,7 +58,7 @@ pub struct Query {
 
 impl Query {
     /// Reads a query: words, of which all must be there, `"phrases"` and `-excluded` ones. The last word, if it is
-    /// neither quoted nor excluded, may be the beginning of one.
+    /// neither quoted nor excluded and has two letters, may be the beginning of one.
     ///
     /// # Errors
     /// [`InvalidText`] naming `q`: nothing to search for, longer than [`QUERY_CHARS_MAX`] characters, or more than
@@ -74,7 +74,9 @@ impl Query {
             if words.is_empty() {
                 continue;
             }
-            let is_beginning = rest.is_empty() && !typed.is_quoted && !typed.is_excluded;
+            let is_long = words.last().is_some_and(|last| last.chars().count() > 1);
+            let is_plain = !typed.is_quoted && !typed.is_excluded;
+            let is_beginning = rest.is_empty() && is_plain && is_long;
             let terms = if typed.is_excluded { &mut unwanted } else { &mut wanted };
             terms.push(Term { words, is_beginning });
         }
@@ -158,7 +160,8 @@ mod tests {
             (r#"a -"b c" -d"#, vec!["a"], vec!["b+c", "d"]),
             ("e-mail", vec!["e+mail*"], vec![]),
             ("“ein Satz”", vec!["ein+satz"], vec![]),
-            (r#"x"y z"w"#, vec!["x", "y+z", "w*"], vec![]),
+            (r#"x"y z"w"#, vec!["x", "y+z", "w"], vec![]),
+            (r#"x"y z"vw"#, vec!["x", "y+z", "vw*"], vec![]),
             (r#""never closed"#, vec!["never+closed"], vec![]),
             ("ok !!! - --", vec!["ok"], vec![]),
         ] {
@@ -190,7 +193,7 @@ mod tests {
         let matches = |query: &str, text: &str| Query::parse(query).expect(query).matches(text);
         assert!(matches("wor hello", "Hello, wor!") && matches("hello wor", "World: hello"));
         assert!(!matches("wor hello", "Hello, world"), "only the last word may go on");
-        assert!(!matches("hello", "hell"));
+        assert!(!matches("hello", "hell") && !matches("h", "hell"));
         assert!(matches("\"a b\"", "b a b") && !matches("\"a b\"", "b a c b"));
         assert!(!matches("\"new yor\"", "new york"), "what is quoted is whole");
         assert!(matches("new-yor", "in New York"));
