@@ -14,6 +14,7 @@ mod nodes;
 mod open_rooms;
 mod outbox;
 mod rooms;
+mod search;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,6 +81,7 @@ struct State {
     connections: Vec<open_rooms::Connection>,
     outbox: outbox::Outbox,
     slots: Vec<nodes::Slot>,
+    index: search::Index,
     log: Vec<Event>,
     epoch: LogEpoch,
     told: usize,

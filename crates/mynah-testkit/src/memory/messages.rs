@@ -120,7 +120,7 @@ impl Place {
     }
 
     /// The last message at or before a place: its `seq` and number.
-    fn resolve(&self, place: &Position) -> Result<(u64, u64), ChatError> {
+    pub(super) fn resolve(&self, place: &Position) -> Result<(u64, u64), ChatError> {
         let covered = |w: &&Written| match place {
             Position::Seq(seq) => w.message.seq <= *seq,
             Position::Number(number) => w.message.number <= *number,
