@@ -15,6 +15,7 @@ mod facts;
 mod marks;
 mod pace;
 pub mod postgres;
+mod search;
 pub mod soketi;
 pub mod sqlite;
 mod standing;

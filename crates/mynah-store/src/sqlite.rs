@@ -23,6 +23,7 @@ mod outbox;
 mod readers;
 mod rooms;
 mod rows;
+mod search;
 mod sessions;
 mod sql;
 mod trouble;

@@ -177,7 +177,7 @@ fn window(conn: &Connection, room: &RoomRow, anchor: &Anchor, limit: u64) -> Fou
 }
 
 /// Number of the last message at or before a place.
-fn resolve(conn: &Connection, room: &RoomRow, place: &Position) -> Found<u64> {
+pub(super) fn resolve(conn: &Connection, room: &RoomRow, place: &Position) -> Found<u64> {
     Ok(match place {
         Position::Seq(seq) => number_at(conn, (room.row, &room.room), *seq)?,
         Position::Number(number) => *number,

@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { name: "0004_outbox", sql: include_str!("../../migrations/sqlite/0004_outbox.sql") },
     Migration { name: "0005_nodes", sql: include_str!("../../migrations/sqlite/0005_nodes.sql") },
     Migration { name: "0006_log", sql: include_str!("../../migrations/sqlite/0006_log.sql") },
+    Migration { name: "0007_search", sql: include_str!("../../migrations/sqlite/0007_search.sql") },
 ];
 
 /// Newest schema version this binary knows.

@@ -225,6 +225,9 @@ statements! {
         "FROM messages m CROSS JOIN users u ON u.id = m.sender_id \
          WHERE m.room_id = ?1 AND m.number BETWEEN ?2 AND ?3 ORDER BY m.number DESC"
     );
+    MESSAGE_BY_ROW = message!(
+        "FROM messages m CROSS JOIN users u ON u.id = m.sender_id WHERE m.id = ?1"
+    );
     MESSAGE_PLACE = "SELECT room_id, seq, number FROM messages WHERE ext_id = ?1";
     MESSAGE_AT = "SELECT ext_id, seq FROM messages WHERE room_id = ?1 AND number = ?2";
     MESSAGE_EDIT = "UPDATE messages SET content = ?2, edit_count = ?3, edited_at = ?4 WHERE id = ?1";
@@ -246,6 +249,21 @@ statements! {
     EVENT_POS = "SELECT pos FROM events WHERE stream_id = ?1 AND seq = ?2";
     POSITIONS_FROM = "SELECT pos FROM events WHERE stream_id = ?1 AND seq >= ?2 \
                       ORDER BY seq LIMIT ?3";
+
+    EVENTS_AFTER_POS = "SELECT pos, stream_id, kind, subject_id FROM events WHERE pos > ?1 \
+                        ORDER BY pos LIMIT ?2";
+
+    SEARCH = message!(
+        ", f.rowid FROM message_search f CROSS JOIN events e ON e.pos = f.rowid \
+         CROSS JOIN messages m ON m.id = e.subject_id CROSS JOIN users u ON u.id = m.sender_id \
+         WHERE f.message_search MATCH ?1 AND f.rowid < ?2 ORDER BY f.rowid DESC"
+    );
+    SEARCH_FIRST = "SELECT rowid FROM message_search WHERE message_search MATCH ?1 \
+                    ORDER BY rowid LIMIT ?2";
+    SEARCH_KEEP = "INSERT OR REPLACE INTO message_search (rowid, marks, words) VALUES (?1, ?2, ?3)";
+    SEARCH_FORGET = "DELETE FROM message_search WHERE rowid = ?1";
+    SEARCH_PLACE = "SELECT pos FROM search_places WHERE id = 1";
+    SEARCH_MOVE = "UPDATE search_places SET pos = ?1 WHERE id = 1";
 
     CONNECTION_SEEN = "INSERT INTO connections (ext_id, user_id, seen_at) VALUES (?1, ?2, ?3) \
                        ON CONFLICT (ext_id, user_id) \
