@@ -152,8 +152,17 @@ impl Db {
             };
             return self.patiently(Box::pin(answer)).await;
         }
+        self.rows_planned(sql, params).await
+    }
+
+    /// As [`Db::rows`], planned for these parameters and never prepared.
+    pub(super) async fn rows_planned(
+        &self,
+        sql: &'static str,
+        params: &[&dyn Param],
+    ) -> Result<Vec<Row>, Failure> {
         let typed: Vec<_> = params.iter().map(|p| (p.sql(), p.kind())).collect();
-        self.patiently(Box::pin(client.query_typed(sql, &typed))).await
+        self.patiently(Box::pin(self.client()?.query_typed(sql, &typed))).await
     }
 
     /// Runs a statement and says how many rows it changed.

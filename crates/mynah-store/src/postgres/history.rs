@@ -215,7 +215,7 @@ async fn window(db: &Db, room: &RoomRow, anchor: &Anchor, limit: u64) -> Found<(
 }
 
 /// Number of the last message at or before a place.
-async fn resolve(db: &Db, room: &RoomRow, place: &Position) -> Found<u64> {
+pub(super) async fn resolve(db: &Db, room: &RoomRow, place: &Position) -> Found<u64> {
     Ok(match place {
         Position::Seq(seq) => number_at(db, room, *seq).await?,
         Position::Number(number) => *number,

@@ -19,6 +19,10 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { name: "0001_init", sql: include_str!("../../migrations/postgres/0001_init.sql") },
     Migration { name: "0002_log", sql: include_str!("../../migrations/postgres/0002_log.sql") },
+    Migration {
+        name: "0003_search",
+        sql: include_str!("../../migrations/postgres/0003_search.sql"),
+    },
 ];
 
 /// How long to wait for another node before saying so once more.

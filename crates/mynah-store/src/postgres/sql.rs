@@ -97,12 +97,12 @@ pub(super) mod messages;
 pub(super) mod nodes;
 pub(super) mod outbox;
 pub(super) mod rooms;
+pub(super) mod search;
 
 /// All statements of all areas.
 #[cfg(test)]
 pub(super) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [accounts::ALL, apps::ALL, journal::ALL, messages::ALL, nodes::ALL, outbox::ALL, rooms::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    let chat = [rooms::ALL, messages::ALL, journal::ALL, search::ALL];
+    let beside = [accounts::ALL, apps::ALL, nodes::ALL, outbox::ALL];
+    chat.into_iter().chain(beside).flatten().copied()
 }
