@@ -19,6 +19,7 @@ pub mod open_rooms;
 pub mod outbox;
 pub mod reading;
 pub mod rooms;
+pub mod search;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use mynah_domain::message::{Appended, Draft, Message, NewMessage};
 use mynah_domain::permission::{Actor, Guard, Operation};
 use mynah_domain::ports::{
     AccountStore, AppStore, FeedStore, JournalStore, MessageStore, NodeStore, OpenRoomStore,
-    OutboxStore, RoomStore,
+    OutboxStore, RoomStore, SearchStore,
 };
 use mynah_domain::room::{
     MembershipChange, MembershipChanged, NewRoom, Role, RoomCreated, RoomKind, RoomView, Visibility,
@@ -95,6 +96,12 @@ macro_rules! conformance_list {
                 a_node_of_the_same_id_takes_over, a_lease_given_back_is_free,
                 concurrent_claims_get_slots_of_their_own, more_nodes_than_slots_are_refused,
                 the_stores_time_goes_on;
+            search: words_are_found_however_they_are_written, queries_narrow_down,
+                only_rooms_that_may_be_read_are_searched, deleted_and_edited_texts_are_not_found,
+                deleted_rooms_leave_the_index, what_is_not_indexed_is_not_found,
+                pages_run_from_the_newest_and_meet, filters_narrow_down,
+                places_and_times_are_ends, the_index_catches_up_in_steps,
+                concurrent_indexing_misses_nothing, odd_texts_are_indexed;
             model: random_histories_match_the_model;
         );
     };
@@ -155,6 +162,8 @@ pub struct Subject {
     pub feed: Arc<dyn FeedStore>,
     /// Who takes part.
     pub nodes: Arc<dyn NodeStore>,
+    /// The index of messages.
+    pub search: Arc<dyn SearchStore>,
     /// What the store's listener has heard.
     pub heard: Arc<Recorder>,
     ticks: AtomicI64,
@@ -174,6 +183,7 @@ impl Subject {
             + OutboxStore
             + FeedStore
             + NodeStore
+            + SearchStore
             + 'static,
     {
         Self {
@@ -185,7 +195,8 @@ impl Subject {
             open: store.clone(),
             outbox: store.clone(),
             feed: store.clone(),
-            nodes: store,
+            nodes: store.clone(),
+            search: store,
             heard,
             ticks: AtomicI64::new(1_767_225_600_000),
             _keep: Box::new(keep),
