@@ -21,6 +21,7 @@ mod realtime;
 mod receipts;
 mod render;
 mod rooms;
+mod search;
 mod sync;
 mod users;
 
@@ -108,6 +109,7 @@ fn api() -> OpenApiRouter<House> {
         .merge(users::routes())
         .nest("/rooms", rooms())
         .merge(messages::routes())
+        .merge(search::routes())
         .merge(sync::routes());
     aliases(aliases(router, "/channels"), "/chat/rooms")
 }

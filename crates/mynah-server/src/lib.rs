@@ -29,6 +29,7 @@ pub mod frames;
 pub mod health;
 pub mod http;
 pub mod identity;
+pub mod indexer;
 pub mod interop;
 pub mod listener;
 pub mod live;

@@ -32,6 +32,8 @@ pub enum Bucket {
     Join,
     /// Everything else that changes something, per user.
     Change,
+    /// Searches per user.
+    Search,
     /// New connections per address.
     Connect,
     /// Refused subscriptions per user, or address of who is nobody; those beyond are answered late.
@@ -40,7 +42,7 @@ pub enum Bucket {
 
 impl Bucket {
     /// All buckets.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LoginAccount,
         Self::LoginAddress,
         Self::Register,
@@ -49,6 +51,7 @@ impl Bucket {
         Self::Typing,
         Self::Join,
         Self::Change,
+        Self::Search,
         Self::Connect,
         Self::Subscribe,
     ];
@@ -64,6 +67,7 @@ impl Bucket {
             Self::Typing => "typing",
             Self::Join => "join",
             Self::Change => "change",
+            Self::Search => "search",
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
         }
@@ -130,7 +134,7 @@ impl RateLimits {
             Bucket::LoginAccount => (5, 15 * 60),
             Bucket::LoginAddress => (20, 60),
             Bucket::Register => (10, 3_600),
-            Bucket::Refresh | Bucket::Typing | Bucket::Subscribe => (60, 60),
+            Bucket::Refresh | Bucket::Typing | Bucket::Search | Bucket::Subscribe => (60, 60),
             Bucket::Send => (200, 60),
             Bucket::Join => (100, 10),
             Bucket::Change => (300, 60),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use mynah_domain::account::Accounts;
 use mynah_domain::chat::Chat;
 use mynah_domain::recovery::LogEpoch;
+use mynah_domain::search::MessageSearch;
 use tokio::sync::watch;
 
 use crate::apps::Apps;
@@ -21,6 +22,8 @@ use crate::sockets::Sockets;
 pub struct House {
     /// Rooms, messages, receipts, catch-up.
     pub chat: Chat,
+    /// Finding messages.
+    pub search: MessageSearch,
     /// What Pusher clients sign in to.
     pub apps: Apps,
     /// Accounts and sign-ins.

@@ -8,7 +8,7 @@ use crate::config::StoreConfig;
 use mynah_domain::node::NodeLease;
 use mynah_domain::ports::{
     AccountStore, AppStore, CommitListener, FeedStore, JournalStore, MessageStore, NodeStore,
-    OpenRoomStore, OutboxStore, RoomStore,
+    OpenRoomStore, OutboxStore, RoomStore, SearchStore,
 };
 use mynah_store::postgres::{PostgresOptions, PostgresStats, PostgresStore};
 use mynah_store::sqlite::{SqliteOptions, SqliteStore, StoreStats};
@@ -35,6 +35,8 @@ pub struct Stores {
     pub feed: Arc<dyn FeedStore>,
     /// Who takes part.
     pub nodes: Arc<dyn NodeStore>,
+    /// The index of messages.
+    pub search: Arc<dyn SearchStore>,
     engine: Engine,
 }
 
@@ -103,6 +105,7 @@ impl Stores {
             + OutboxStore
             + FeedStore
             + NodeStore
+            + SearchStore
             + 'static,
     {
         Self {
@@ -115,6 +118,7 @@ impl Stores {
             outbox: Arc::clone(store) as _,
             feed: Arc::clone(store) as _,
             nodes: Arc::clone(store) as _,
+            search: Arc::clone(store) as _,
             engine,
         }
     }

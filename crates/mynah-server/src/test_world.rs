@@ -7,6 +7,7 @@ use mynah_domain::app::{App, AppKey, AppSecret};
 use mynah_domain::chat::{Chat, ChatLimits, ChatPorts};
 use mynah_domain::event::{CatchUp, Stream};
 use mynah_domain::ports::{Commit, CommitListener, FeedStore, StoreError};
+use mynah_domain::search::MessageSearch;
 use mynah_domain::{AppId, TenantId, Timestamp};
 use mynah_hub::{Hub, HubConfig};
 use mynah_testkit::{CountingIds, ManualClock, MemoryStore};
@@ -114,6 +115,7 @@ impl World {
             apps: Apps::configured(app, Arc::clone(&self.clock) as _),
             sockets,
             chat,
+            search: MessageSearch::new(Arc::clone(&self.store) as _),
             identity,
             accounts,
             metrics: Arc::new(Metrics::new()),

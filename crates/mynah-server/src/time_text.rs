@@ -96,6 +96,18 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Reads a moment with its offset (`2026-11-21T10:00:00Z`, fractions or not), or a day (`2026-11-21`: its beginning,
+/// UTC).
+pub fn read(text: &str) -> Option<Timestamp> {
+    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp(moment.as_millisecond()));
+    }
+    let is_day = text.len() == "2026-11-21".len();
+    let day: jiff::civil::Date = text.parse().ok().filter(|_| is_day)?;
+    let begin = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Timestamp(begin.timestamp().as_millisecond()))
+}
+
 /// Appends a moment as a JSON string, quotes included.
 pub fn json(at: Timestamp, out: &mut Vec<u8>) {
     out.push(b'"');
@@ -121,6 +133,21 @@ mod tests {
             (i64::MIN, "0000-01-01T00:00:00.000Z"),
         ] {
             assert_eq!(TimeText::of(Timestamp(ms)).as_str(), text, "{ms}");
+        }
+    }
+
+    #[test]
+    fn moments_and_days_are_read() {
+        for (text, ms) in [
+            ("2026-11-21T10:00:00.007Z", 1_795_255_200_007),
+            ("2026-11-21T11:00:00+01:00", 1_795_255_200_000),
+            ("2026-11-21", 1_795_255_200_000 - 36_000_000),
+        ] {
+            assert_eq!(read(text), Some(Timestamp(ms)), "{text}");
+        }
+        let id = "018f3e2a-7c1b-4d5e-9f00-1a2b3c4d5e6f";
+        for other in ["", "17", "20261121", "number:3", "2026-11-31", "2026-11-21T10:00:00", id] {
+            assert_eq!(read(other), None, "{other}");
         }
     }
 

@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 mod doors;
 mod gauges;
 mod pusher;
+mod search;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::engine_io::{compact, engine_rules};
 use crate::health::Health;
 use crate::http;
 use crate::identity::{Identity, IdentityRules, Secret};
+use crate::indexer::Indexer;
 use crate::interop::{Interop, Relays, interest};
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -61,8 +63,8 @@ pub struct Built {
     pub pusher: Option<Router>,
     /// The answers of the listener on `pusher.metrics_port`.
     pub pusher_metrics: Option<Router>,
-    /// Who is told things outside, for the end.
-    outside: Outside,
+    /// What goes on beside the doors, for the end.
+    beside: Beside,
     /// Connections, for the end.
     pub hub: Hub,
     /// The store, for the end.
@@ -72,19 +74,21 @@ pub struct Built {
     head: watch::Sender<u64>,
 }
 
-/// Who is told things outside of this installation.
-struct Outside {
+/// What goes on beside the doors: who is told things outside, and what follows the log.
+struct Beside {
     webhooks: Option<PusherWebhooks>,
     interop: Option<Interop>,
+    indexer: Indexer,
 }
 
 impl Built {
     /// Says what is left to be said to back ends, Node servers and the other nodes, and leaves them.
     pub async fn leave(&self) {
-        if let Some(webhooks) = &self.outside.webhooks {
+        self.beside.indexer.stop().await;
+        if let Some(webhooks) = &self.beside.webhooks {
             webhooks.stop().await;
         }
-        if let Some(interop) = &self.outside.interop {
+        if let Some(interop) = &self.beside.interop {
             interop.stop().await;
         }
         if let Some(cluster) = &self.cluster {
@@ -178,6 +182,7 @@ fn rates(config: &Config) -> RateLimits {
                 | Bucket::Typing
                 | Bucket::Join
                 | Bucket::Change
+                | Bucket::Search
                 | Bucket::Connect
                 | Bucket::Subscribe => RateLimits::usual(bucket),
             })
@@ -258,6 +263,7 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let house = House {
         apps: apps(config, &stores, &clock)?,
         chat,
+        search: search::message_search(&stores),
         identity: Arc::clone(&identity),
         accounts,
         live,
@@ -292,8 +298,9 @@ pub async fn build(config: &Config, data_dir: &Path) -> anyhow::Result<Built> {
     let operators = http::operators_router(realtime);
     let admin = http::admin_router(house.clone()).merge(operators).merge(pusher.admin);
     let (head, pusher, pusher_metrics) = (head_sender, pusher.own, pusher.metrics);
-    let outside = Outside { webhooks, interop };
-    Ok(Built { house, public, admin, pusher, pusher_metrics, outside, hub, stores, cluster, head })
+    let indexer = search::begin(&house.metrics, &stores, house.head.clone());
+    let beside = Beside { webhooks, interop, indexer };
+    Ok(Built { house, public, admin, pusher, pusher_metrics, beside, hub, stores, cluster, head })
 }
 
 /// The hub, and what tells which Socket.IO rooms have sockets here if Node servers need to know.

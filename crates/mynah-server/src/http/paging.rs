@@ -57,7 +57,25 @@ pub(crate) fn offset(params: &Params) -> Result<u64, ApiError> {
         .ok_or_else(|| invalid("cursor", "must be a cursor of this list"))
 }
 
+/// Reads `cursor` as the place in the log below which a list goes on.
+///
+/// # Errors
+/// A validation error.
+pub(crate) fn below(params: &Params) -> Result<Option<u64>, ApiError> {
+    let Some(cursor) = params.text("cursor") else { return Ok(None) };
+    decode(cursor)
+        .and_then(|text| text.strip_prefix("p.")?.parse().ok())
+        .map(Some)
+        .ok_or_else(|| invalid("cursor", "must be a cursor of this list"))
+}
+
 impl PageInfo {
+    /// The neighbour in a list that runs from the newest place in the log back.
+    pub(crate) fn by_place(next: Option<u64>) -> Self {
+        let has_more = next.is_some();
+        Self { next: next.map(|pos| encode(&format!("p.{pos}"))), prev: None, has_more }
+    }
+
     /// Neighbours in a list read by offset.
     pub(crate) fn by_offset<T>(page: &Page<T>, offset: u64, limit: Option<u32>) -> Self {
         let before = offset.saturating_sub(u64::from(page_limit(limit)));

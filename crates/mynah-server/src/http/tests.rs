@@ -6,6 +6,7 @@ mod errors;
 mod messages;
 mod realtime;
 mod rooms;
+mod search;
 mod surround;
 mod sync;
 

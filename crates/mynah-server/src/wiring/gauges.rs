@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::cluster::node::NodeStats;
 use crate::cluster::voice::Voice;
 use crate::engine_io::Traffic;
+use crate::indexer::Indexer;
 use crate::interop::Interop;
 use crate::live::Live;
 use crate::metrics::{Metrics, Sample, SampleKind};
@@ -149,6 +150,19 @@ fn watch_live(metrics: &Metrics, live: &Live) {
     metrics.add_source(move || {
         let help = "Comings and goings not announced because too many waited";
         vec![counter("unannounced_presence", help, live.unannounced())]
+    });
+}
+
+/// The index of messages.
+pub(super) fn watch_indexer(metrics: &Metrics, indexer: &Indexer) {
+    let read = indexer.watch();
+    metrics.add_source(move || {
+        let stats = read();
+        vec![
+            gauge("search_behind", "Events that wait to be indexed", stats.behind),
+            counter("search_indexed", "Events indexed by this process", stats.indexed),
+            counter("search_index_failures", "Steps of indexing that failed", stats.failures),
+        ]
     });
 }
 
