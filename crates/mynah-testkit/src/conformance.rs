@@ -101,7 +101,8 @@ macro_rules! conformance_list {
                 deleted_rooms_leave_the_index, what_is_not_indexed_is_not_found,
                 pages_run_from_the_newest_and_meet, filters_narrow_down,
                 places_and_times_are_ends, the_index_catches_up_in_steps,
-                concurrent_indexing_misses_nothing, odd_texts_are_indexed;
+                many_rooms_are_searched, concurrent_indexing_misses_nothing,
+                odd_texts_are_indexed;
             model: random_histories_match_the_model;
         );
     };

@@ -4,6 +4,7 @@ mod bouncer;
 mod failing;
 mod replica;
 mod restoring;
+mod searching;
 mod server;
 mod starting;
 mod together;

@@ -347,6 +347,23 @@ pub async fn the_index_catches_up_in_steps(s: Subject) {
     assert_eq!(s.found(&ada, "again").await.len(), 5);
 }
 
+/// More than an index is asked about by name: other people's are passed over all the same.
+pub async fn many_rooms_are_searched(s: Subject) {
+    let [ada, bob] = s.users().await;
+    for n in 0..70 {
+        let (own, others) = (format!("a{n}"), format!("b{n}"));
+        for (user, id) in [(&ada, &own), (&bob, &others)] {
+            let room = s.group(user, &[], id).await;
+            s.tell(user, &room, (&format!("in {id}"), "word")).await;
+        }
+    }
+    s.index().await;
+    let expected: Vec<String> = (0..70).rev().map(|n| format!("in a{n}")).collect();
+    assert_eq!(s.found(&ada, "word").await, expected);
+    let from = SearchWish { from: Some(bob.user.clone()), ..words("word") };
+    assert_eq!(s.ids(&ada, from).await, [""; 0]);
+}
+
 /// Several index at once while others write: each message is found once in the end.
 pub async fn concurrent_indexing_misses_nothing(s: Subject) {
     let ada = s.user("ada").await;
