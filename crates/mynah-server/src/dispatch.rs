@@ -104,10 +104,11 @@ impl Dispatcher {
                 self.publish(topic.clone(), &event, sent).await;
                 // Not when the user's own stream says so: on another node than the one that stored it that may
                 // be before the last of the room was told.
-                match &event.fact {
-                    Fact::MemberLeft { user, .. } => self.leave(&event.tenant, user, &topic).await,
-                    Fact::RoomDeleted { .. } => self.hub.unsubscribe_members(&topic, &topic).await,
-                    _ => {}
+                if let Fact::MemberLeft { user, .. } = &event.fact {
+                    self.leave(&event.tenant, user, &topic).await;
+                }
+                if let Fact::RoomDeleted { .. } = &event.fact {
+                    self.hub.unsubscribe_members(&topic, &topic).await;
                 }
             }
             Stream::User(user) => {

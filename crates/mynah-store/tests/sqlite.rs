@@ -317,7 +317,7 @@ struct Fragile;
 
 impl Wake for Fragile {
     fn wake(self: Arc<Self>) {
-        panic!("on purpose: this ends the thread that answers");
+        std::panic::panic_any("on purpose: this ends the thread that answers");
     }
 }
 
@@ -443,9 +443,9 @@ async fn a_full_queue_refuses_at_once() {
     };
     let held = gate.held.lock();
     let mut calls: Vec<_> = vec![send(0)];
-    let waker = std::task::Waker::noop();
+    let waker = Waker::noop();
     let queue = |call: &mut std::pin::Pin<Box<dyn Future<Output = _> + Send>>| {
-        call.as_mut().poll(&mut std::task::Context::from_waker(waker))
+        call.as_mut().poll(&mut Context::from_waker(waker))
     };
     assert!(queue(&mut calls[0]).is_pending());
     while gate.commits.lock().is_empty() {

@@ -108,7 +108,7 @@ mod tests {
             let body = response.into_body().collect().await.unwrap().to_bytes();
             match client_file(name) {
                 Some(file) => {
-                    assert_eq!((status, body), (StatusCode::OK, file.content().unwrap().into()))
+                    assert_eq!((status, body), (StatusCode::OK, file.content().unwrap().into()));
                 }
                 None => assert_eq!((status, &body[..]), (StatusCode::NOT_FOUND, ABSENT.as_bytes())),
             }
