@@ -159,7 +159,7 @@ mod tests {
             (r#"pi "new york""#, vec!["pi", "new+york"], vec![]),
             (r#"a -"b c" -d"#, vec!["a"], vec!["b+c", "d"]),
             ("e-mail", vec!["e+mail*"], vec![]),
-            ("“ein Satz”", vec!["ein+satz"], vec![]),
+            ("“a clause”", vec!["a+clause"], vec![]),
             (r#"x"y z"w"#, vec!["x", "y+z", "w"], vec![]),
             (r#"x"y z"vw"#, vec!["x", "y+z", "vw*"], vec![]),
             (r#""never closed"#, vec!["never+closed"], vec![]),
@@ -195,8 +195,8 @@ mod tests {
         assert!(!matches("wor hello", "Hello, world"), "only the last word may go on");
         assert!(!matches("hello", "hell") && !matches("h", "hell"));
         assert!(matches("\"a b\"", "b a b") && !matches("\"a b\"", "b a c b"));
-        assert!(!matches("\"new yor\"", "new york"), "what is quoted is whole");
-        assert!(matches("new-yor", "in New York"));
+        assert!(!matches("\"new yo\"", "new york"), "what is quoted is whole");
+        assert!(matches("new-yo", "in New York"));
         assert!(!matches("a -b", "a b") && matches("a -b", "a bc"));
         assert!(matches("京都", "東京都へ") && !matches("\"京東\"", "東京"));
     }

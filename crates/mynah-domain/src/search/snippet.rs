@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(found.text, "😀 New York: Hello, hell <b>new</b> york");
         assert_eq!(marked(&found), ["New York"]);
         assert_eq!(found.matches[0], 3..11, "an emoji counts two");
-        let found = snippet("york hel", "New York: Hello, hell <b>new</b> york");
+        let found = snippet("york hell", "New York: Hello, hell <b>new</b> york");
         assert_eq!(marked(&found), ["York", "Hello", "hell", "york"]);
     }
 
