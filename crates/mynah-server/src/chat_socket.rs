@@ -11,6 +11,7 @@ mod missed;
 mod places;
 mod present;
 mod retries;
+mod turns;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 
 pub use places::Places;
 pub use present::Present;
+pub use turns::Turns;
 
 use crate::deadlines::Deadlines;
 use crate::dialects::{Dialects, Speaking};
@@ -59,6 +61,8 @@ pub struct Parts {
     pub dialects: Arc<Dialects>,
     /// How many connections users may have.
     pub places: Places,
+    /// How many ask the store at once to come in.
+    pub turns: Turns,
     /// Who is here, for those who come back.
     pub present: Arc<Present>,
     /// Lets clients recover their state; `None` when it is off.

@@ -122,6 +122,14 @@ pub fn too_many_connections() -> Failure {
     }
 }
 
+/// Too many others come in at the same time.
+pub fn too_many_at_once() -> Failure {
+    Failure {
+        retry_after_ms: Some(5_000),
+        ..plain(503, "OVERLOADED", "too many connect at once; try again in a few seconds")
+    }
+}
+
 /// This node does not hear from the others what is said to the client, so that it would miss things.
 pub fn not_heard_yet() -> Failure {
     Failure {

@@ -33,7 +33,9 @@ pub(super) async fn connect(
     let auth: Auth<'_> =
         request.auth.and_then(|auth| serde_json::from_str(auth).ok()).unwrap_or_default();
     let (speaking, policy) = choose_dialect(door, peer, request, &auth)?;
+    let turn = door.turns.take().await.map_err(|failure| connect_refused(&failure))?;
     let identified = identify(door, peer, &auth).await;
+    drop(turn);
     let who = match (identified, policy) {
         (Ok(who), _) => Some(who),
         (Err(IdentityError::Missing), AuthPolicy::Anonymous) => None,

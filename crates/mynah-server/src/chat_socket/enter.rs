@@ -93,11 +93,13 @@ pub(super) async fn enter(
     if let Some(claim) = &claim {
         missed::until_delivered(door, claim).await;
     }
+    let turn = door.turns.take().await?;
     // Up to here everything was before this connection: read before anything is heard.
     let start = door.house.reached.low().unwrap_or_else(|| *door.house.head.borrow());
     // Nothing is heard before the client knows from where on it hears.
     peer.hub.hold(peer.id, dialect).await;
     let outcome = subscribed(door, entrance, &who, (claim.as_ref(), &seen)).await;
+    drop(turn);
     let (rooms, replay) = match outcome {
         Ok(subscribed) => subscribed,
         Err(failure) => {

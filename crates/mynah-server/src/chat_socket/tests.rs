@@ -62,6 +62,7 @@ impl Gate {
             house,
             dialects,
             places: Places::new(10),
+            turns: Turns::default(),
             present: Arc::default(),
             recovery: Some(Recovery::new(SECRET)),
             open_rooms: Arc::clone(&world.store) as _,

@@ -12,7 +12,7 @@ use mynah_domain::ports::{Clock, OpenRoomStore, PasswordHasher};
 use mynah_hub::Hub;
 
 use crate::admin_ui::{AdminUi, AdminUiOptions, AdminUiPorts, Credentials, WithAdmin};
-use crate::chat_socket::{self, ChatSockets, Places, Present};
+use crate::chat_socket::{self, ChatSockets, Places, Present, Turns};
 use crate::cluster::forward::Forwarder;
 use crate::config::Config;
 use crate::deadlines::Deadlines;
@@ -56,6 +56,7 @@ pub(super) fn chat_sockets(config: &Config, house: &House, door: ChatDoor) -> Ch
         house: house.clone(),
         dialects,
         places: Places::new(config.limits.connections_per_user_max),
+        turns: Turns::default(),
         present,
         recovery: recovery(config),
         open_rooms,
