@@ -324,22 +324,29 @@ impl Wake for Fragile {
 
 #[tokio::test]
 async fn a_writer_that_has_ended_is_told_at_once_and_reads_go_on() {
-    let folder = tempfile::tempdir().expect("temporary folder");
-    let (store, s) = open(folder.path());
-    let ada = s.user("ada").await;
-    let room = s.group(&ada, &[], "r").await;
-    s.say(&ada, &room, "stored").await;
-    {
-        let mut last = pin!(store.probe());
-        let waker = Waker::from(Arc::new(Fragile));
-        assert!(last.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        // Behind it in the queue: given up with the writer, or refused by what it left.
-        let next = store.probe().await;
-        assert!(matches!(next, Err(StoreError::Unavailable(_) | StoreError::Ended)), "{next:?}");
+    let (gate, store, ada, room, _folder) = gated(&SqliteOptions::default()).await;
+    let held = gate.held.lock();
+    let mut stored = pin!(store.append_message(sending(&ada), new_message(&room, "m0", "x")));
+    assert!(stored.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    while gate.commits.lock().is_empty() {
+        std::thread::yield_now();
     }
-    let refused = store.append_message(sending(&ada), new_message(&room, "m", "x")).await;
+    // The writer is held up at the gate, so that these wait for it together.
+    let (mut last, mut next) = (pin!(store.probe()), pin!(store.probe()));
+    let waker = Waker::from(Arc::new(Fragile));
+    assert!(last.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(held);
+    assert!(stored.await.is_ok());
+    // Behind it in the queue: given up with the writer, or refused by what it left.
+    let next = next.await;
+    assert!(matches!(next, Err(StoreError::Unavailable(_) | StoreError::Ended)), "{next:?}");
+    while store.probe().await != Err(StoreError::Ended) {
+        tokio::task::yield_now().await;
+    }
+    let refused = store.append_message(sending(&ada), new_message(&room, "m1", "x")).await;
     assert_eq!(refused, Err(StoreError::Ended.into()));
-    assert_eq!(store.probe().await, Err(StoreError::Ended));
+    let s = Subject::new(store.clone(), Recorder::new(), ());
     let page = s.messages.history(reading(&ada), &room, Anchor::Latest, 9).await.expect("read");
     assert_eq!(page.items.len(), 1);
     store.close();
