@@ -1,8 +1,9 @@
 //! The task that keeps the index of messages near the head of the log.
 //!
-//! It sleeps until something was stored, here or elsewhere, and then takes small steps. What is stored is indexed
+//! It sleeps until something was stored here or delivered here, and then takes small steps. What is stored is indexed
 //! within a second while the store keeps up; behind a burst or at the first start it works through the backlog, and
-//! rests as long as it worked, so that it takes no more than half of what the store can do beside the sends.
+//! rests four times as long as it worked: sends come first. A node that is told of nothing looks now and then, in case
+//! the one that stored something has died.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +20,9 @@ const STEP_EVENTS: u32 = 200;
 /// How long to gather what is stored before a step.
 const GATHER: Duration = Duration::from_millis(100);
 /// How often to look for what other nodes have stored, and to count what waits.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long to rest between two steps at most.
-const REST_MAX: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Between two steps it rests so many times as long as the first took, and how long at most.
+const REST: (u32, Duration) = (4, Duration::from_secs(1));
 /// How long to wait after a failure, at first and at most; doubled with each in a row.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
@@ -111,7 +112,8 @@ impl Work {
                         counted = Some(begun);
                     }
                     if more {
-                        tokio::time::sleep(begun.elapsed().min(REST_MAX)).await;
+                        let (times, most) = REST;
+                        tokio::time::sleep((begun.elapsed() * times).min(most)).await;
                     } else if !self.wait().await {
                         return;
                     }
