@@ -25,15 +25,28 @@ export function removeAtExit(folder) {
   };
 }
 
-/** A port that was free a moment ago on the loopback address. */
-export function freePort() {
-  return new Promise((resolve, reject) => {
+/**
+ * A port that was free a moment ago on the loopback address, and is given out once.
+ *
+ * The system's own choice may be the same twice, and is taken by any outgoing connection meanwhile. These lie below
+ * the range that it chooses from, and files that run side by side begin at different places.
+ */
+export async function freePort() {
+  for (;;) {
+    nextPort = nextPort < LAST_PORT ? nextPort + 1 : FIRST_PORT;
+    if (await isFree(nextPort)) return nextPort;
+  }
+}
+
+const FIRST_PORT = 10_000;
+const LAST_PORT = 29_999;
+let nextPort = FIRST_PORT + Math.floor(Math.random() * (LAST_PORT - FIRST_PORT));
+
+function isFree(port) {
+  return new Promise((resolve) => {
     const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }
 
