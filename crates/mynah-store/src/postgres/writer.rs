@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use mynah_domain::ports::{Commit, CommitListener, StoreError};
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use crate::pace::Pace;
 
@@ -286,12 +287,20 @@ impl Writer {
     }
 }
 
-/// Fails what has waited behind others as long as it may take by itself.
+/// Fails what has waited as long as it may take by itself, if nothing was committed lately: a long queue that moves
+/// on is waited for.
 async fn fail_late(queue: Arc<WriteQueue>, longest: Duration) {
     let error = StoreError::Unavailable("PostgreSQL does not answer".to_owned());
+    let (mut commits, mut moved_at) = (0, Instant::now());
     loop {
         tokio::time::sleep(longest / 20).await;
-        queue.fail_waiting(longest, &error);
+        let now = queue.counters.commits.load(Ordering::Relaxed);
+        if std::mem::replace(&mut commits, now) != now {
+            moved_at = Instant::now();
+        }
+        if moved_at.elapsed() >= longest / 2 {
+            queue.fail_waiting(longest, &error);
+        }
     }
 }
 
