@@ -92,6 +92,9 @@ impl Connector {
         config.keepalives_idle(Duration::from_secs(15)).keepalives_retries(3);
         config.keepalives_interval(Duration::from_secs(5));
         let ms = patience.as_millis();
+        // Less than the rest, so that a lock held by others is told as such, and early enough for the writes that
+        // wait behind.
+        let lock_ms = (ms / 2).max(1);
         Ok(Self {
             config,
             tls,
@@ -99,7 +102,7 @@ impl Connector {
             patience,
             begin_write: format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-                 SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {ms}; \
+                 SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; \
                  SET LOCAL idle_in_transaction_session_timeout = {ms}"
             ),
             begin_read: format!(
