@@ -127,7 +127,7 @@ impl Namespaces for SocketEcho {
     ) -> Result<Connected<Socket>, ConnectRefused> {
         let ConnectRequest { namespace, wire, auth } = request;
         if !matches!(namespace, "/" | "/custom") {
-            return Err(ConnectRefused { message: "Invalid namespace".to_owned(), data: None });
+            return Err(ConnectRefused::told("Invalid namespace".to_owned(), None));
         }
         let auth = auth.unwrap_or("{}").to_owned();
         let socket = Socket { wire, namespace: namespace.to_owned(), auth };

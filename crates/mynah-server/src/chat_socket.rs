@@ -10,6 +10,7 @@ mod joining;
 mod missed;
 mod places;
 mod present;
+mod refusing;
 mod retries;
 mod turns;
 
@@ -393,19 +394,6 @@ impl Namespaces for ChatSockets {
     fn farewell(&self, socket: &ChatSocket) -> Option<Frame> {
         credentials::farewell(self, socket.dialect())
     }
-}
-
-/// A CONNECT that cannot be accepted, for people and programs.
-fn connect_refused(failure: &Failure) -> ConnectRefused {
-    let code = serde_json::Value::from(failure.code);
-    let text = serde_json::Value::from(failure.text.as_str());
-    let retry = failure.retry_after_ms.map(|ms| format!(",\"retryAfterMs\":{ms}"));
-    let retry = retry.unwrap_or_default();
-    let status = failure.status;
-    let data = format!("{{\"statusCode\":{status},\"code\":{code},\"message\":{text}{retry}}}");
-    let message =
-        if failure.status == 401 { "Unauthorized".to_owned() } else { failure.text.clone() };
-    ConnectRefused { message, data: Some(data) }
 }
 
 /// JSON of an auth payload, member by member.

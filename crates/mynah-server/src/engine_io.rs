@@ -116,6 +116,13 @@ impl Peer {
         let last = Some(frames::close(1000, ""));
         self.hub.close(self.id, Close { reason, last }).await;
     }
+
+    /// The same for something that works again soon: code 1013 of the IANA registry, "try again later".
+    pub async fn part(&self) {
+        let reason = CloseReason::Named("asked to come again");
+        let last = Some(frames::close(1013, "try again later"));
+        self.hub.close(self.id, Close { reason, last }).await;
+    }
 }
 
 /// A message that the application cannot accept: the session ends.

@@ -1,5 +1,7 @@
 //! The error table of the socket doors: every refusal of the house as status, code and sentence.
 
+use std::time::Duration;
+
 use mynah_domain::chat::ChatError;
 use mynah_domain::permission::Denied;
 use mynah_domain::ports::StoreError;
@@ -122,10 +124,24 @@ pub fn too_many_connections() -> Failure {
     }
 }
 
+impl Failure {
+    /// The time after which to try again, if the reason has nothing to do with who asks and what for.
+    ///
+    /// Example: 1 s for a store that does not answer, nothing for a token that is too old.
+    pub fn passes_within(&self) -> Option<Duration> {
+        match self.code {
+            "UNAVAILABLE" | "OVERLOADED" | "STORAGE_FULL" => {
+                Some(Duration::from_millis(self.retry_after_ms.unwrap_or(5_000)))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Too many others come in at the same time.
 pub fn too_many_at_once() -> Failure {
     Failure {
-        retry_after_ms: Some(5_000),
+        retry_after_ms: Some(1_000),
         ..plain(503, "OVERLOADED", "too many connect at once; try again in a few seconds")
     }
 }

@@ -8,141 +8,24 @@
 //! A client registers with its namespaces before it is told so, and the events of one connection are
 //! handled strictly in order; sends may be *worked on* together but are answered in order.
 
-use std::future::Future;
-use std::pin::Pin;
+mod namespaces;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use mynah_hub::{CloseReason, Frame, TimerKey};
-use mynah_protocol::socket_io::{self, Args, Decoder, Limits, MAIN_NAMESPACE, Packet};
+use mynah_protocol::socket_io::{self, Decoder, Limits, MAIN_NAMESPACE, Packet};
+
+pub use namespaces::{
+    Acknowledged, ConnectRefused, ConnectRequest, Connected, Incoming, Leaving, Namespaces,
+    Outgoing, Working,
+};
 
 use crate::deadlines::Deadlines;
 use crate::engine_io::{Application, Peer, Refused, Revision};
 use crate::wire::{Parser, Wire};
-
-/// An event of a client.
-#[derive(Debug)]
-pub struct Incoming {
-    /// Its name.
-    pub event: String,
-    /// Its arguments as JSON.
-    pub arguments: Args,
-    /// Binary data that the arguments' placeholders stand for.
-    pub attachments: Vec<Bytes>,
-    /// The acknowledgement that is asked for.
-    pub ack: Option<u64>,
-}
-
-/// An answer of a client to an event that asked for one.
-#[derive(Debug)]
-pub struct Acknowledged {
-    /// The id that the event had.
-    pub id: u64,
-    /// Its arguments as JSON.
-    pub arguments: Args,
-    /// Binary data that the arguments' placeholders stand for.
-    pub attachments: Vec<Bytes>,
-}
-
-/// A refused CONNECT: `44{"message":…,"data":…}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectRefused {
-    /// For people, and for libraries that compare texts.
-    pub message: String,
-    /// JSON for programs.
-    pub data: Option<String>,
-}
-
-/// A client that wants to join a namespace.
-#[derive(Debug, Clone, Copy)]
-pub struct ConnectRequest<'a> {
-    /// Which.
-    pub namespace: &'a str,
-    /// How the client's packets are spelled.
-    pub wire: Wire,
-    /// JSON object of its credentials and wishes; of a v2 client, the query of the namespace.
-    pub auth: Option<&'a str>,
-}
-
-/// A client that has joined a namespace.
-#[derive(Debug)]
-pub struct Connected<S> {
-    /// Its state.
-    pub socket: S,
-    /// The socket id to answer with, which must differ from the Engine.IO session id.
-    pub sid: String,
-    /// What the client shows to recover its state later.
-    pub pid: Option<String>,
-}
-
-/// What ended with a connection to a namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leaving {
-    /// Only it: the session lives on.
-    Namespace,
-    /// The whole session; the hub has dropped its subscriptions.
-    Session,
-}
-
-/// Frames that answer one event, in order.
-pub type Outgoing = Vec<Frame>;
-
-/// An answer being worked on.
-pub type Working = Pin<Box<dyn Future<Output = Outgoing> + Send>>;
-
-/// What stands behind the namespaces.
-pub trait Namespaces: Send + Sync + 'static {
-    /// State of one connection to one namespace.
-    type Socket: Send + 'static;
-
-    /// Decides on a connection; everything it will hear is subscribed when this returns.
-    fn connect(
-        &self,
-        peer: &Peer,
-        request: ConnectRequest<'_>,
-    ) -> impl Future<Output = Result<Connected<Self::Socket>, ConnectRefused>> + Send;
-
-    /// The client has been told that it is connected.
-    fn welcome(&self, peer: &Peer, socket: &mut Self::Socket) -> impl Future<Output = ()> + Send;
-
-    /// An event that may be answered while later ones are read; gives it back when it may not.
-    ///
-    /// # Errors
-    /// The event, untouched.
-    fn begin(
-        &self,
-        peer: &Peer,
-        socket: &mut Self::Socket,
-        incoming: Incoming,
-    ) -> Result<Working, Incoming>;
-
-    /// An event that is handled to its end before the next one is looked at.
-    fn event(
-        &self,
-        peer: &Peer,
-        socket: &mut Self::Socket,
-        incoming: Incoming,
-    ) -> impl Future<Output = Outgoing> + Send;
-
-    /// A client answered an event. The chat asks for no answers; ids that nobody gave are ignored, as Node does.
-    fn acknowledged(&self, _peer: &Peer, _socket: &Self::Socket, _answer: Acknowledged) {}
-
-    /// The connection to the namespace is over.
-    fn disconnect(
-        &self,
-        peer: &Peer,
-        socket: Self::Socket,
-        leaving: Leaving,
-    ) -> impl Future<Output = ()> + Send;
-
-    /// Whether the connection was ended from our side, with a DISCONNECT packet.
-    fn is_over(&self, socket: &Self::Socket) -> bool;
-
-    /// What the client is told when the server goes, before the transport ends.
-    fn farewell(&self, socket: &Self::Socket) -> Option<Frame>;
-}
 
 /// The layer with what stands behind it.
 pub struct SocketIo<N> {
@@ -160,6 +43,8 @@ pub struct Session<S> {
     parser: Option<Parser>,
     sockets: Vec<(Box<str>, S)>,
     connect_deadline: Option<TimerKey>,
+    /// When the client is made to come again.
+    parting: Option<TimerKey>,
     working: Option<Box<FuturesOrdered<Working>>>,
 }
 
@@ -243,9 +128,29 @@ impl<N: Namespaces> SocketIo<N> {
                     self.namespaces.welcome(&session.peer, socket).await;
                 }
             }
-            Err(refusal) => session.peer.send(refused(wire, namespace, &refusal)).await,
+            Err(refusal) => match refusal.come_again {
+                None => session.peer.send(refused(wire, namespace, &refusal)).await,
+                Some(pause) => {
+                    tracing::debug!(
+                        namespace,
+                        ?pause,
+                        reason = refusal.message,
+                        "asked to come again"
+                    );
+                    self.part(session, pause);
+                }
+            },
         }
         Ok(())
+    }
+
+    /// Ends the session after a pause, so that its client comes again by itself.
+    fn part(&self, session: &mut Session<N::Socket>, pause: Duration) {
+        if session.parting.is_none() {
+            let late = session.peer.clone();
+            let part = move || async move { late.part().await };
+            session.parting = Some(self.deadlines.after(pause, part));
+        }
     }
 
     async fn disconnect(
@@ -311,7 +216,7 @@ fn accepted(wire: Wire, namespace: &str, sid: &str, pid: Option<&str>) -> Frame 
 /// The answer to a refused CONNECT: `44{"message":…,"data":…}`, to a v2 client the data alone, or the message
 /// if there is none.
 fn refused(wire: Wire, namespace: &str, refusal: &ConnectRefused) -> Frame {
-    let ConnectRefused { message, data } = refusal;
+    let ConnectRefused { message, data, .. } = refusal;
     let mut packet = Vec::with_capacity(256);
     match (wire.revision, data) {
         (Revision::V4, data) => {
@@ -364,6 +269,7 @@ impl<N: Namespaces> Application for SocketIo<N> {
             parser,
             sockets: Vec::new(),
             connect_deadline: Some(connect_deadline),
+            parting: None,
             working: None,
         }
     }
@@ -418,7 +324,8 @@ impl<N: Namespaces> Application for SocketIo<N> {
     }
 
     async fn closed(&self, mut session: Self::Session) {
-        if let Some(deadline) = session.connect_deadline.take() {
+        let deadlines = [session.connect_deadline.take(), session.parting.take()];
+        for deadline in deadlines.into_iter().flatten() {
             self.deadlines.cancel(deadline);
         }
         // What was begun is carried to its end, so that the journal and the answer agree.

@@ -125,7 +125,7 @@ impl Access {
 fn refusal(message: String, status: u16, code: &str, retry_ms: Option<u64>) -> ConnectRefused {
     let retry = retry_ms.map_or(String::new(), |ms| format!(",\"retryAfterMs\":{ms}"));
     let data = format!("{{\"statusCode\":{status},\"code\":\"{code}\"{retry}}}");
-    ConnectRefused { message, data: Some(data) }
+    ConnectRefused::told(message, Some(data))
 }
 
 fn refused() -> ConnectRefused {

@@ -9,10 +9,8 @@ use mynah_domain::recovery::Place;
 use serde_json::value::RawValue;
 
 use super::enter::{self, Entered, Entrance, Seen};
-use super::{
-    Auth, ChatSocket, ChatSockets, Replay, Welcome, catch_up, connect_refused, credentials, missed,
-    now,
-};
+use super::refusing::connect_refused;
+use super::{Auth, ChatSocket, ChatSockets, Replay, Welcome, catch_up, credentials, missed, now};
 use crate::dialects::Speaking;
 use crate::engine_io::Peer;
 use crate::identity::{Identified, IdentityError};
@@ -41,7 +39,9 @@ pub(super) async fn connect(
         (Err(IdentityError::Missing), AuthPolicy::Anonymous) => None,
         (Err(error), AuthPolicy::Lazy(_)) if error != IdentityError::Unavailable => None,
         (Err(error), _) => {
-            door.house.metrics.refused_token("socket");
+            if error != IdentityError::Unavailable {
+                door.house.metrics.refused_token("socket");
+            }
             return Err(connect_refused(&error.into()));
         }
     };
@@ -150,7 +150,7 @@ fn choose_dialect(
     auth: &Auth<'_>,
 ) -> Result<(Speaking, AuthPolicy), ConnectRefused> {
     let (dialects, namespace) = (&door.dialects, request.namespace);
-    let invalid = || ConnectRefused { message: "Invalid namespace".to_owned(), data: None };
+    let invalid = || ConnectRefused::told("Invalid namespace".to_owned(), None);
     let first = dialects.first_in(namespace).ok_or_else(invalid)?;
     let wish = text(auth, "dialect");
     let wish = wish.as_deref().or_else(|| peer.handshake.query_value("dialect"));

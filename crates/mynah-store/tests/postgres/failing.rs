@@ -143,10 +143,8 @@ async fn a_lock_held_by_others_ends_in_an_answer() {
     let server = Server::start();
     let database = server.database().await;
     let heard = Recorder::new();
-    let options = PostgresOptions {
-        statement_timeout: Duration::from_secs(1),
-        ..server.options(&database)
-    };
+    let options =
+        PostgresOptions { statement_timeout: Duration::from_secs(1), ..server.options(&database) };
     let store = PostgresStore::open(options, heard.clone()).await.expect("opened");
     let s = Subject::new(store.clone(), heard, ());
     let ada = s.user("ada").await;
