@@ -10,6 +10,7 @@ mod deflate;
 pub mod echo;
 mod handshake;
 mod line;
+mod meanwhile;
 mod poll_style;
 mod polling;
 mod query;
@@ -29,7 +30,7 @@ use axum::Router;
 use axum::routing::any;
 use bytes::Bytes;
 use mynah_hub::{
-    Close, CloseReason, DialectRules, Farewell, Frame, Hub, Keepalive, Probing, SessionId,
+    Close, CloseReason, DialectRules, Farewell, Frame, Hub, Keepalive, Probing, Pulse, SessionId,
 };
 use mynah_protocol::{engine_io, websocket};
 
@@ -101,11 +102,18 @@ pub struct Peer {
     pub id: SessionId,
     /// The hub.
     pub hub: Hub,
+    /// Whether it is still there.
+    pub pulse: Pulse,
     /// How it introduced itself.
     pub handshake: Arc<Handshake>,
 }
 
 impl Peer {
+    /// Whether the session has ended, so that nobody waits for anything any more.
+    pub fn is_gone(&self) -> bool {
+        self.pulse.is_over()
+    }
+
     /// Sends a frame after everything sent before.
     pub async fn send(&self, frame: Frame) {
         self.hub.send(self.id, frame, mynah_hub::Class::Durable).await;

@@ -84,11 +84,12 @@ impl House {
         impl mynah_hub::SessionEvents for Nobody {
             fn closed(&self, _id: mynah_hub::SessionId, _reason: mynah_hub::CloseReason) {}
         }
+        let pulse = Pulse::default();
         let new = NewSession {
             dialect: Dialect(0),
             link: Link::Polling,
             events: Arc::new(Nobody),
-            pulse: Pulse::default(),
+            pulse: pulse.clone(),
         };
         let handshake = Handshake {
             query: Vec::new(),
@@ -97,7 +98,7 @@ impl House {
             address: SocketAddr::from(([127, 0, 0, 1], 4_711)),
         };
         let id = self.hub.attach(new).await.unwrap();
-        Peer { id, hub: self.hub.clone(), handshake: Arc::new(handshake) }
+        Peer { id, hub: self.hub.clone(), pulse, handshake: Arc::new(handshake) }
     }
 
     async fn join(&self, peer: &Peer, namespace: &str) -> Either<()> {

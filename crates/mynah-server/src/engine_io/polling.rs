@@ -36,7 +36,7 @@ pub(super) async fn open<A: Application>(
     edge.options.traffic.opened_polling();
     let sid = edge.options.session_id();
     let open = edge.open_frame(&sid, &["websocket"]).packet().clone();
-    let peer = Peer { id, hub: edge.hub.clone(), handshake };
+    let peer = Peer { id, hub: edge.hub.clone(), pulse: pulse.clone(), handshake };
     let line = Line { id, pulse, revision };
     let session = Arc::new(PollSession::new(sid, line, style, edge.app.opened(peer)));
     if !edge.registry.enter(&session) {

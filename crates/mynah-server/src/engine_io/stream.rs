@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use super::deflate::is_compact;
 use super::line::{After, Line, leave};
+use super::meanwhile::{Input, meanwhile};
 use super::{Application, Edge, Handshake, IN_FLIGHT_MAX, Peer, Refused, Revision};
 use crate::frames;
 use crate::system::session_id;
@@ -183,15 +184,10 @@ pub(super) async fn serve<A: Application>(
     edge.options.traffic.opened();
     let open = edge.open_frame(&session_id(), &[]);
     edge.hub.send(id, open, Class::Durable).await;
-    let line = Line { id, pulse, revision: handshake.revision };
-    let peer = Peer { id, hub: edge.hub.clone(), handshake };
-    let mut session = edge.app.opened(peer);
-    let begun = Box::pin(edge.app.begun(&mut session)).await;
-    let pump = Pump { edge, line, reader };
-    match begun {
-        Ok(()) => pump.run(session, early, Vec::new()).await,
-        Err(refused) => Box::pin(pump.end(session, refused.into())).await,
-    }
+    let line = Line { id, pulse: pulse.clone(), revision: handshake.revision };
+    let peer = Peer { id, hub: edge.hub.clone(), pulse, handshake };
+    let session = edge.app.opened(peer);
+    Pump { edge, line, reader }.begin(session, early).await;
 }
 
 /// A peer that acknowledges nothing for this long is gone.
@@ -229,21 +225,33 @@ async fn input<R>(reader: &mut Reader, pulse: &Pulse, messages: &mut Vec<Message
 }
 
 impl<A: Application> Pump<A> {
-    /// Runs to the end of the session; `early` bytes and `messages` came before.
-    pub(super) async fn run(
-        mut self,
-        mut session: A::Session,
-        mut early: Vec<u8>,
-        mut messages: Vec<Message>,
-    ) {
-        let mut outcome = self.reader.decode(&mut early, &mut messages);
+    /// Runs a new session to its end; `early` bytes came with the request.
+    async fn begin(mut self, mut session: A::Session, mut early: Vec<u8>) {
+        let mut input = Input::default();
+        input.outcome = self.reader.decode(&mut early, &mut input.messages);
         drop(early);
+        let Self { edge, line, reader } = &mut self;
+        let begun = edge.app.begun(&mut session);
+        match Box::pin(meanwhile(begun, reader, (&edge.hub, line), &mut input)).await {
+            Ok(()) => self.run(session, input).await,
+            Err(refused) => Box::pin(self.end(session, refused.into())).await,
+        }
+    }
+
+    /// Runs to the end of the session.
+    pub(super) async fn run(mut self, mut session: A::Session, input: Input) {
+        let Input { mut messages, mut outcome } = input;
         let ending = loop {
             // Boxed, so that a connection that waits owns no more than what waiting needs.
-            if !messages.is_empty()
-                && let Err(ending) = Box::pin(self.take(&mut session, &mut messages)).await
-            {
-                break ending;
+            if !messages.is_empty() {
+                let input = Input { messages: std::mem::take(&mut messages), outcome };
+                match Box::pin(self.take(&mut session, input)).await {
+                    Ok(later) => Input { messages, outcome } = later,
+                    Err(ending) => break ending,
+                }
+                if !messages.is_empty() {
+                    continue;
+                }
             }
             if let Err(ending) = outcome {
                 break ending;
@@ -301,26 +309,30 @@ impl<A: Application> Pump<A> {
         }
     }
 
-    async fn take(
-        &mut self,
-        session: &mut A::Session,
-        messages: &mut Vec<Message>,
-    ) -> Result<(), Ending> {
-        self.edge.options.traffic.took(messages);
-        for message in std::mem::take(messages) {
+    /// Acts on all messages; gives what was read meanwhile.
+    async fn take(&mut self, session: &mut A::Session, input: Input) -> Result<Input, Ending> {
+        let Input { messages, outcome } = input;
+        let mut later = Input { messages: Vec::new(), outcome };
+        self.edge.options.traffic.took(&messages);
+        for message in messages {
             if self.line.pulse.is_over() {
                 return Err(Ending::Ended);
             }
-            self.message(session, message).await?;
+            self.message(session, message, &mut later).await?;
             while self.edge.app.in_flight(session) >= IN_FLIGHT_MAX {
                 let Some(reply) = self.edge.app.next_reply(session).await else { break };
                 self.edge.app.deliver(session, reply).await;
             }
         }
-        Ok(())
+        Ok(later)
     }
 
-    async fn message(&mut self, session: &mut A::Session, message: Message) -> Result<(), Ending> {
+    async fn message(
+        &mut self,
+        session: &mut A::Session,
+        message: Message,
+        later: &mut Input,
+    ) -> Result<(), Ending> {
         let packet = match &message {
             Message::Text(text) => match self.line.revision {
                 Revision::V4 => engine_io::decode_text(text),
@@ -342,7 +354,9 @@ impl<A: Application> Pump<A> {
             }
         };
         let packet = packet.ok().ok_or(Refused("parse error"))?;
-        match self.line.take(&self.edge, session, packet).await? {
+        let Self { edge, line, reader } = self;
+        let work = line.take(edge, session, packet);
+        match meanwhile(work, reader, (&edge.hub, line), later).await? {
             After::GoesOn => Ok(()),
             After::Closes => Err(Ending::Gone),
         }

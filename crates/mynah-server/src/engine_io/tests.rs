@@ -22,6 +22,7 @@ use tower::ServiceExt as _;
 mod cors;
 mod deflate;
 mod leaving;
+mod meanwhile;
 mod polling;
 mod revision_3;
 mod upgrade;
@@ -46,6 +47,7 @@ struct Heard {
     texts: Vec<String>,
     begun: usize,
     closed: usize,
+    peers: Vec<Peer>,
 }
 
 /// Notes what it is told. `wait` waits for the gate, `end` ends the session.
@@ -59,6 +61,7 @@ impl Application for Listener {
     type Reply = ();
 
     fn opened(&self, peer: Peer) -> Peer {
+        self.heard.lock().peers.push(peer.clone());
         peer
     }
 
@@ -231,7 +234,7 @@ async fn a_session_that_ended_before_it_was_entered_is_not_kept() {
         authorization: None,
         address: SocketAddr::from(([192, 0, 2, 1], 4_711)),
     });
-    let peer = Peer { id, hub, handshake };
+    let peer = Peer { id, hub, pulse: pulse.clone(), handshake };
     let line = Line { id, pulse, revision: Revision::V4 };
     let session = Arc::new(PollSession::new("sid".to_owned(), line, PollStyle::V4, peer));
     assert!(!registry.enter(&session));

@@ -12,6 +12,7 @@ use mynah_protocol::websocket::{self, Message, OpCode};
 
 use super::deflate::is_compact;
 use super::line::Line;
+use super::meanwhile::Input;
 use super::registry::PollSession;
 use super::stream::{Pump, Reader, tune};
 use super::{Application, Edge, polling};
@@ -59,7 +60,8 @@ pub(super) async fn serve<A: Application>(
     let upgraded = edge.hub.upgrade(id, socket, is_compact(agreement), frames::noop()).await;
     match (upgraded, state) {
         (Ok(()), Some(state)) => {
-            Pump { edge, line, reader }.run(state, Vec::new(), messages).await;
+            let input = Input { messages, outcome: Ok(()) };
+            Pump { edge, line, reader }.run(state, input).await;
         }
         (Ok(()), None) => {
             reader.discard().await;
