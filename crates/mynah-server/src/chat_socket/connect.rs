@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::enter::{self, Entered, Entrance, Seen};
 use super::refusing::connect_refused;
+use super::turns::Progress;
 use super::{Auth, ChatSocket, ChatSockets, Replay, Welcome, catch_up, credentials, missed, now};
 use crate::dialects::Speaking;
 use crate::engine_io::Peer;
@@ -31,7 +32,8 @@ pub(super) async fn connect(
     let auth: Auth<'_> =
         request.auth.and_then(|auth| serde_json::from_str(auth).ok()).unwrap_or_default();
     let (speaking, policy) = choose_dialect(door, peer, request, &auth)?;
-    let turn = door.turns.take().await.map_err(|failure| connect_refused(&failure))?;
+    let turn = door.turns.take(Progress::New, || peer.is_gone()).await;
+    let turn = turn.map_err(|failure| connect_refused(&failure))?;
     let identified = identify(door, peer, &auth).await;
     drop(turn);
     let who = match (identified, policy) {

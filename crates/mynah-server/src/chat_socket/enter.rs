@@ -11,6 +11,7 @@ use mynah_hub::{Close, CloseReason, Dialect, SessionId, Topic};
 
 use super::missed::{self, Missed};
 use super::retries::Retries;
+use super::turns::Progress;
 use super::{ChatSockets, Person, Replay, Welcome, credentials, now};
 use crate::engine_io::Peer;
 use crate::failure;
@@ -93,7 +94,7 @@ pub(super) async fn enter(
     if let Some(claim) = &claim {
         missed::until_delivered(door, claim).await;
     }
-    let turn = door.turns.take().await?;
+    let turn = door.turns.take(Progress::Begun, || peer.is_gone()).await?;
     // Up to here everything was before this connection: read before anything is heard.
     let start = door.house.reached.low().unwrap_or_else(|| *door.house.head.borrow());
     // Nothing is heard before the client knows from where on it hears.

@@ -32,6 +32,7 @@ async fn settle_all(interests: Interests) {
                 interests.settle(&channel);
             }
         }
+        interests.tell_settled();
     }
 }
 
@@ -82,11 +83,12 @@ impl Gate {
     }
 
     async fn peer(&self) -> Peer {
+        let pulse = Pulse::default();
         let new = NewSession {
             dialect: Dialect(0),
             link: Link::Polling,
             events: Arc::new(Nobody),
-            pulse: Pulse::default(),
+            pulse: pulse.clone(),
         };
         let handshake = Handshake {
             query: Vec::new(),
@@ -95,7 +97,7 @@ impl Gate {
             address: SocketAddr::from(([127, 0, 0, 1], 4_711)),
         };
         let id = self.hub.attach(new).await.unwrap();
-        Peer { id, hub: self.hub.clone(), handshake: Arc::new(handshake) }
+        Peer { id, hub: self.hub.clone(), pulse, handshake: Arc::new(handshake) }
     }
 
     /// Connects; `more` are further members of the credentials.

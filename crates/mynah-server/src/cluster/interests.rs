@@ -134,11 +134,14 @@ impl Interests {
         self.state.lock().sign_ins.keys().cloned().collect()
     }
 
-    /// A channel is heard from everywhere now.
+    /// A channel is heard from everywhere now; [`Interests::tell_settled`] is to follow.
     pub fn settle(&self, channel: &Topic) {
-        if self.state.lock().unsettled.remove(channel) {
-            self.settled.notify_waiters();
-        }
+        self.state.lock().unsettled.remove(channel);
+    }
+
+    /// Wakes those who wait for channels, once for all that were settled together: in a storm many wait for as many.
+    pub fn tell_settled(&self) {
+        self.settled.notify_waiters();
     }
 
     /// Whether all that are wanted of these are heard from everywhere.
@@ -253,9 +256,11 @@ mod tests {
         let waiter = interests.clone();
         let waiting = tokio::spawn(async move { waiter.settled(&rooms).await });
         interests.settle(&topic("r:1"));
+        interests.tell_settled();
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         interests.settle(&topic("r:2"));
+        interests.tell_settled();
         assert!(waiting.await.unwrap());
         let before = tokio::time::Instant::now();
         assert!(interests.settled(&[topic("r:unknown"), topic("f:x")]).await);

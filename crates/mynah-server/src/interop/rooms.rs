@@ -10,6 +10,9 @@ use super::Interop;
 use crate::cluster::interests::{Interests, Wish};
 use crate::topics;
 
+/// Who waits for a conversation is told after so many.
+const WISHES_AT_ONCE: usize = 64;
+
 /// What the cluster wants to know of the hub's topics, and what the Node servers do.
 struct Both {
     /// The cluster's.
@@ -49,22 +52,25 @@ impl Interop {
     /// Hears the rooms of conversations and users that have sockets here.
     pub async fn follow(self, interests: Interests) {
         loop {
-            for wish in interests.wishes().await {
-                self.fulfil(wish, &interests).await;
+            for some in interests.wishes().await.chunks(WISHES_AT_ONCE) {
+                for wish in some {
+                    self.fulfil(wish, &interests).await;
+                }
+                interests.tell_settled();
             }
         }
     }
 
-    async fn fulfil(&self, wish: Wish, interests: &Interests) {
+    async fn fulfil(&self, wish: &Wish, interests: &Interests) {
         match wish {
             Wish::Want(channel) => {
-                if let Some(room) = self.room_of(&channel) {
+                if let Some(room) = self.room_of(channel) {
                     self.open(&room).await;
                 }
-                interests.settle(&channel);
+                interests.settle(channel);
             }
             Wish::Unwant(channel) => {
-                if let Some(room) = self.room_of(&channel) {
+                if let Some(room) = self.room_of(channel) {
                     self.close(&room).await;
                 }
             }
