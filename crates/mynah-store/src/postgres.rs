@@ -10,6 +10,7 @@ mod accounts;
 mod apps;
 mod batch;
 mod connect;
+mod creating;
 mod db;
 mod examine;
 mod facts;

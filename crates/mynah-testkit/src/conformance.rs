@@ -47,7 +47,7 @@ use crate::Recorder;
 macro_rules! conformance_list {
     ($then:ident, $make:ident) => {
         $crate::$then!($make;
-            accounts: names_are_unique_in_any_case, credentials_are_found_by_either_login,
+            accounts: names_are_unique_in_any_case, accounts_made_together_are_made_once, credentials_are_found_by_either_login,
                 people_are_found_by_prefix, a_new_name_shows_everywhere,
                 tokens_rotate_and_old_ones_end_the_sign_in, two_tabs_both_stay_signed_in,
                 ended_and_expired_sign_ins_are_dead, signing_out_everywhere_names_the_living,

@@ -5,7 +5,6 @@ use mynah_domain::account::{
     AccountError, Credential, NewAccount, NewSession, ProfilePatch, RotateSession, Rotation, User,
 };
 use mynah_domain::ports::{AccountStore, StoreError};
-use mynah_domain::room::Role;
 use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
 
 use super::db::Db;
@@ -19,8 +18,7 @@ use super::{PostgresStore, sessions, sql};
 #[async_trait]
 impl AccountStore for PostgresStore {
     async fn create_account(&self, account: NewAccount) -> Result<User, AccountError> {
-        let write = async move |tx: &mut Tx<'_>| create(tx, account.clone()).await;
-        self.writes.call_quietly(write).await
+        self.writes.create(account).await
     }
 
     async fn user(&self, tenant: &TenantId, id: &UserId) -> Result<Option<User>, StoreError> {
@@ -103,47 +101,6 @@ impl AccountStore for PostgresStore {
     ) -> Result<Vec<SessionFamily>, StoreError> {
         reading!(self.reads, db => sessions::ended(db, families, at))
     }
-}
-
-async fn create(tx: &Tx<'_>, mut account: NewAccount) -> Result<User, Trouble<AccountError>> {
-    clean(&mut account.username);
-    clean(&mut account.name);
-    account.email.iter_mut().for_each(clean);
-    let tenant = account.tenant.as_str();
-    let (key, name_key) = (account.username.to_lowercase(), account.name.to_lowercase());
-    let taken = |field| Trouble::Refused(AccountError::Taken { field });
-    let by_name: [&dyn Param; 2] = [&tenant, &key];
-    if tx.db.first(sql::accounts::USER_BY_USERNAME, &by_name, rows::user).await?.is_some() {
-        return Err(taken("username"));
-    }
-    if let Some(email) = &account.email
-        && tx.db.first(sql::accounts::USER_BY_EMAIL, &[&tenant, email], rows::user).await?.is_some()
-    {
-        return Err(taken("email"));
-    }
-    if rows::user_by_id(tx.db, &account.tenant, &account.id).await?.is_some() {
-        return Err(taken("id"));
-    }
-    let tenant_row = tenant_row(tx, &account.tenant).await?;
-    let (id, role) = (account.id.as_str(), Role::Member.as_str());
-    let row: [&dyn Param; 9] = [
-        &tenant_row,
-        &id,
-        &account.username,
-        &key,
-        &account.name,
-        &name_key,
-        &account.email,
-        &role,
-        &account.at.0,
-    ];
-    let made =
-        tx.db.first(sql::accounts::USER_INSERT, &row, |row| row.try_get::<_, i64>(0)).await?;
-    let made = made.ok_or_else(|| inconsistent("users", &account.id))?;
-    if let Some(hash) = &account.password_hash {
-        tx.db.run(sql::accounts::CREDENTIAL_INSERT, &[&made, hash]).await?;
-    }
-    Ok(rows::user_by_row(tx.db, made).await?.user)
 }
 
 /// A tenant's id within the database; the tenant is made at its first account or app.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use mynah_domain::account::{AccountError, NewAccount, User};
 use mynah_domain::chat::ChatError;
 use mynah_domain::message::{Appended, NewMessage};
 use mynah_domain::permission::Guard;
@@ -15,6 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::pace::Pace;
 
 use super::batch::{AppendJob, Locks};
+use super::creating::CreateJob;
 use super::trouble::{Failure, Trouble};
 use super::tx::Tx;
 
@@ -75,6 +77,7 @@ fn not_run() -> StoreError {
 /// What a write is.
 pub(super) enum Task {
     Append(Box<AppendJob>),
+    Create(Box<CreateJob>),
     /// What it will lock, as far as that is known, and the work.
     Other(Locks, Box<dyn Job>),
 }
@@ -90,6 +93,7 @@ impl Queued {
     pub(super) fn fail(&mut self, error: StoreError) {
         match &mut self.task {
             Task::Append(job) => job.fail(ChatError::Store(error)),
+            Task::Create(job) => job.fail(AccountError::Store(error)),
             Task::Other(_, job) => job.fail(error),
         }
     }
@@ -98,6 +102,7 @@ impl Queued {
     pub(super) fn answer(self) {
         match self.task {
             Task::Append(job) => job.answer(ChatError::Store(not_run())),
+            Task::Create(job) => job.answer(AccountError::Store(not_run())),
             Task::Other(_, job) => job.answer(),
         }
     }
@@ -105,7 +110,7 @@ impl Queued {
     fn bytes(&self) -> usize {
         match &self.task {
             Task::Append(job) => job.bytes(),
-            Task::Other(..) => 0,
+            Task::Create(_) | Task::Other(..) => 0,
         }
     }
 
@@ -113,6 +118,7 @@ impl Queued {
     pub(super) fn emits(&self) -> bool {
         match &self.task {
             Task::Append(_) => true,
+            Task::Create(_) => false,
             Task::Other(locks, _) => !matches!(locks, Locks::Nothing),
         }
     }
@@ -164,6 +170,19 @@ impl WriteQueue {
     ) -> impl Future<Output = Result<Appended, ChatError>> + use<> {
         let (reply, answer) = oneshot::channel();
         let queued = self.push(Task::Append(Box::new(AppendJob::new(guard, new, reply))));
+        async move {
+            queued?;
+            answer.await.map_err(lost)?
+        }
+    }
+
+    /// Queues an account.
+    pub(super) fn create(
+        &self,
+        account: NewAccount,
+    ) -> impl Future<Output = Result<User, AccountError>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let queued = self.push(Task::Create(Box::new(CreateJob::new(account, reply))));
         async move {
             queued?;
             answer.await.map_err(lost)?

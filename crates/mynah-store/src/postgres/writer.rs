@@ -18,6 +18,7 @@ use crate::pace::Pace;
 
 use super::batch::{self, AppendJob};
 use super::connect::Connector;
+use super::creating;
 use super::db::Db;
 use super::fence::Fence;
 use super::queue::{Queued, Task, WriteQueue};
@@ -258,17 +259,20 @@ impl Writer {
         let first = db.begin_write(text, blocks).await?;
         let places = first * PLACES..(first + blocks) * PLACES;
         let mut tx = Tx::new(db, own, places);
-        let (mut appends, mut others): (Vec<&mut AppendJob>, Vec<_>) = (vec![], vec![]);
+        let (mut appends, mut accounts, mut others): (Vec<&mut AppendJob>, Vec<_>, Vec<_>) =
+            (vec![], vec![], vec![]);
         let mut named = Vec::new();
         for write in &mut round.writes {
             match &mut write.task {
                 Task::Append(job) => appends.push(job),
+                Task::Create(job) => accounts.push(&mut **job),
                 Task::Other(locks, job) => {
                     named.push(&*locks);
                     others.push(job);
                 }
             }
         }
+        Box::pin(creating::create(&tx, &mut accounts)).await?;
         let rooms = batch::named_rooms(&tx, &named).await?;
         if !appends.is_empty() || !rooms.is_empty() {
             Box::pin(batch::append(&mut tx, &mut appends, rooms)).await?;

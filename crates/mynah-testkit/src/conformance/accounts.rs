@@ -3,7 +3,9 @@
 use mynah_domain::account::{
     AccountError, NewAccount, NewSession, ProfilePatch, RotateSession, Rotation,
 };
-use mynah_domain::{SessionFamily, Timestamp, UserId};
+use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
+
+use tokio::task::JoinSet;
 
 use super::{Subject, reading};
 
@@ -29,6 +31,37 @@ pub async fn names_are_unique_in_any_case(s: Subject) {
     pair.0.email = None;
     pair.1.email = None;
     assert!(taken(pair.0).await.is_ok() && taken(pair.1).await.is_ok(), "no address is no clash");
+}
+
+/// Whoever comes from several places at once has one account; the places are told which of them made it. The same
+/// names in another tenant are others.
+pub async fn accounts_made_together_are_made_once(s: Subject) {
+    let other = TenantId::trusted("other");
+    let mut asked = Vec::new();
+    for n in (0..40).rev() {
+        let account = s.account(&format!("new{n}"));
+        asked.push(NewAccount { tenant: other.clone(), ..account.clone() });
+        asked.extend([account.clone(), account]);
+    }
+    let mut making = JoinSet::new();
+    for account in asked {
+        let accounts = s.accounts.clone();
+        making.spawn(async move { accounts.create_account(account).await });
+    }
+    let mut users = Vec::new();
+    for outcome in making.join_all().await {
+        match outcome {
+            Ok(user) => users.push(user),
+            Err(error) => assert_eq!(error, AccountError::Taken { field: "username" }),
+        }
+    }
+    assert_eq!(users.len(), 80);
+    for user in users {
+        let stored = s.accounts.user(&user.tenant, &user.id).await.expect("read");
+        assert_eq!(stored.as_ref(), Some(&user), "as it was answered");
+        let credential = s.accounts.credential(&user.tenant, &user.username).await.expect("read");
+        assert!(credential.is_some(), "{user:?}");
+    }
 }
 
 /// By username in any case, by address; without a password there is no credential.

@@ -35,9 +35,15 @@ statements! {
          WHERE t.ext_id = $1 AND u.name_key >= $2 AND u.name_key < $3 \
          ORDER BY u.name_key LIMIT $4"
     );
-    USER_INSERT = "INSERT INTO mynah.users (tenant_id, ext_id, username, username_key, name, \
-                   name_key, email, role, created_at, updated_at) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) RETURNING id";
+    USERS_INSERT = "INSERT INTO mynah.users AS u (tenant_id, ext_id, username, username_key, name, \
+                    name_key, email, role, created_at, updated_at) \
+                    SELECT t.id, q.id, q.username, q.username_key, q.name, q.name_key, q.email, $9, q.at, q.at \
+                    FROM UNNEST($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
+                    $7::text[], $8::bigint[]) WITH ORDINALITY \
+                    q (tenant, id, username, username_key, name, name_key, email, at, nth) \
+                    JOIN mynah.tenants t ON t.ext_id = q.tenant ORDER BY q.nth ON CONFLICT DO NOTHING \
+                    RETURNING u.id, (SELECT t.ext_id FROM mynah.tenants t WHERE t.id = u.tenant_id), \
+                    u.ext_id, u.username_key";
     USER_RENAME = "UPDATE mynah.users SET name = $2, name_key = $3, updated_at = $4 WHERE id = $1";
     INBOXES_LOCK = "SELECT u.id, u.ext_id, t.ext_id, u.inbox_seq, u.inbox_pos \
                     FROM mynah.users u JOIN mynah.tenants t ON t.id = u.tenant_id \
