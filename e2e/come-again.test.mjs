@@ -49,7 +49,7 @@ scenario(
       await client.state("connect", transports[n].states, WAIT_MS);
     for (const [n, { client, name }] of members.entries()) {
       const states = client.states.items.slice(transports[n].states).map(({ state }) => state);
-      assert.deepEqual(states, ["disconnect", "connect"], name);
+      assert.deepEqual([...new Set(states)], ["disconnect", "connect"], name);
     }
     await ada.api.send(room.id, "all are back");
     const all = await kept(ada.api, room.id);

@@ -129,7 +129,7 @@ pub(crate) async fn storm(site: &mut Site, plan: &Plan) -> Result<Outcome> {
 fn transactions(site: &Site) -> Result<Option<u64>> {
     let Some(database) = &site.database else { return Ok(None) };
     let sql = "SELECT pg_stat_force_next_flush(); \
-               SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'";
+               SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = 'postgres'";
     let answer = tokio::task::block_in_place(|| database.query(sql))?;
     Ok(answer.lines().filter_map(|line| line.trim().parse().ok()).next_back())
 }
