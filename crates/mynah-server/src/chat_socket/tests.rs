@@ -27,12 +27,8 @@ impl SessionEvents for Nobody {
 
 async fn settle_all(interests: Interests) {
     loop {
-        for wish in interests.wishes().await {
-            if let Wish::Want(channel) = wish {
-                interests.settle(&channel);
-            }
-        }
-        interests.tell_settled();
+        let wishes = interests.wishes().await;
+        interests.settle(wishes.iter().filter_map(Wish::wanted));
     }
 }
 

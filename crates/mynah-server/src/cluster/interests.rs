@@ -30,6 +30,16 @@ pub enum Wish {
     Unwant(Topic),
 }
 
+impl Wish {
+    /// The channel that is wanted.
+    pub fn wanted(&self) -> Option<&Topic> {
+        match self {
+            Self::Want(channel) => Some(channel),
+            Self::Unwant(_) => None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     /// Who wants each channel: a topic counts once per shard.
@@ -134,14 +144,17 @@ impl Interests {
         self.state.lock().sign_ins.keys().cloned().collect()
     }
 
-    /// A channel is heard from everywhere now; [`Interests::tell_settled`] is to follow.
-    pub fn settle(&self, channel: &Topic) {
-        self.state.lock().unsettled.remove(channel);
-    }
-
-    /// Wakes those who wait for channels, once for all that were settled together: in a storm many wait for as many.
-    pub fn tell_settled(&self) {
-        self.settled.notify_waiters();
+    /// These channels are heard from everywhere now. Who waits is woken once for all of them: in a storm as many wait
+    /// as there are channels.
+    pub fn settle<'c>(&self, channels: impl IntoIterator<Item = &'c Topic>) {
+        let mut state = self.state.lock();
+        let before = state.unsettled.len();
+        for channel in channels {
+            state.unsettled.remove(channel);
+        }
+        if state.unsettled.len() < before {
+            self.settled.notify_waiters();
+        }
     }
 
     /// Whether all that are wanted of these are heard from everywhere.
@@ -239,7 +252,7 @@ mod tests {
         assert_eq!(interests.take(), []);
         interests.gained(&room);
         assert_eq!(interests.take(), [Wish::Want(room.clone())]);
-        interests.settle(&room);
+        interests.settle([&room]);
         interests.lost(&room);
         interests.gained(&room);
         assert_eq!(interests.take(), []);
@@ -255,12 +268,10 @@ mod tests {
         }
         let waiter = interests.clone();
         let waiting = tokio::spawn(async move { waiter.settled(&rooms).await });
-        interests.settle(&topic("r:1"));
-        interests.tell_settled();
+        interests.settle([&topic("r:1")]);
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        interests.settle(&topic("r:2"));
-        interests.tell_settled();
+        interests.settle([&topic("r:2")]);
         assert!(waiting.await.unwrap());
         let before = tokio::time::Instant::now();
         assert!(interests.settled(&[topic("r:unknown"), topic("f:x")]).await);

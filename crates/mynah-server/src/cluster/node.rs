@@ -343,7 +343,7 @@ impl Node {
     }
 
     async fn act(&mut self) {
-        let mut has_settled = false;
+        let mut settled = Vec::new();
         while let Some(action) = self.follower.next_action() {
             match action {
                 Action::Subscribe(channels) => self.reader.subscribe(channels),
@@ -368,14 +368,11 @@ impl Node {
                 Action::Settled(channel) => {
                     // Events from before are not dispatched here: who read a list of rooms before reads it again.
                     self.parts.dispatcher.dispatched.fetch_add(1, Ordering::AcqRel);
-                    self.parts.interests.settle(&channel);
-                    has_settled = true;
+                    settled.push(channel);
                 }
             }
         }
-        if has_settled {
-            self.parts.interests.tell_settled();
-        }
+        self.parts.interests.settle(&settled);
     }
 }
 

@@ -54,20 +54,19 @@ impl Interop {
         loop {
             for some in interests.wishes().await.chunks(WISHES_AT_ONCE) {
                 for wish in some {
-                    self.fulfil(wish, &interests).await;
+                    self.fulfil(wish).await;
                 }
-                interests.tell_settled();
+                interests.settle(some.iter().filter_map(Wish::wanted));
             }
         }
     }
 
-    async fn fulfil(&self, wish: &Wish, interests: &Interests) {
+    async fn fulfil(&self, wish: &Wish) {
         match wish {
             Wish::Want(channel) => {
                 if let Some(room) = self.room_of(channel) {
                     self.open(&room).await;
                 }
-                interests.settle(channel);
             }
             Wish::Unwant(channel) => {
                 if let Some(room) = self.room_of(channel) {

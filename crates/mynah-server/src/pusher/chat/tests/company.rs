@@ -26,7 +26,7 @@ fn connect(house: &House) -> Interests {
 async fn wishes(interests: &Interests) -> Vec<String> {
     let wished = interests.wishes().await.into_iter().map(|wish| match wish {
         Wish::Want(topic) => {
-            interests.settle(&topic);
+            interests.settle([&topic]);
             format!("+{topic}")
         }
         Wish::Unwant(topic) => format!("-{topic}"),
