@@ -33,8 +33,10 @@ export function removeAtExit(folder) {
  */
 export async function freePort() {
   for (;;) {
-    nextPort = nextPort < LAST_PORT ? nextPort + 1 : FIRST_PORT;
-    if (await isFree(nextPort)) return nextPort;
+    // Kept, because others ask while this one is tried.
+    const port = nextPort;
+    nextPort = port < LAST_PORT ? port + 1 : FIRST_PORT;
+    if (await isFree(port)) return port;
   }
 }
 

@@ -92,6 +92,7 @@ export class Postgres extends Engine {
     const psql = program("psql", "postgresql");
     execFileSync(psql, ["-q", "-c", `CREATE DATABASE ${name}`, this.url("postgres")], {
       stdio: "pipe",
+      timeout: START_MS,
     });
     return this.url(name);
   }
