@@ -49,14 +49,14 @@ pub(super) async fn replay(
             }
             Some(caught.head_seq)
         }
-        Ok(caught) => resync(door, peer, socket, room).await.then_some(caught.head_seq),
+        Ok(_) => resync(door, peer, socket, room).await,
         Err(ChatError::Denied(_)) => {
             peer.hub.unsubscribe(peer.id, socket.dialect(), vec![topics::room(room)]).await;
             None
         }
         Err(error) => {
             tracing::warn!(%room, %error, "catching up failed");
-            resync(door, peer, socket, room).await.then_some(since)
+            resync(door, peer, socket, room).await
         }
     }
 }
@@ -75,19 +75,25 @@ fn last_seq(events: &[Event], since: u64) -> u64 {
     events.last().map_or(since, |event| event.seq)
 }
 
-/// Tells the client that its picture of a room cannot be completed by events: read it anew. If that cannot be
-/// told either, the connection ends: it comes back, and no hole stays unnoticed.
-async fn resync(door: &ChatSockets, peer: &Peer, socket: &ChatSocket, room: &RoomId) -> bool {
-    let Some(person) = &socket.person else { return false };
+/// Tells the client that its picture of a room cannot be completed by events: read it anew; gives the head that it is
+/// told of, as whatever is before comes with that reading. If that cannot be told either, the connection ends: it comes
+/// back, and no hole stays unnoticed.
+async fn resync(
+    door: &ChatSockets,
+    peer: &Peer,
+    socket: &ChatSocket,
+    room: &RoomId,
+) -> Option<u64> {
+    let person = socket.person.as_ref()?;
     let Ok(view) = door.house.chat.room(&person.who.actor, room).await else {
         peer.end(UNREADABLE).await;
-        return false;
+        return None;
     };
     let spoken = (Subject::Room(&view.room), None);
     if let Some(frame) = door.dialects.frame(socket.dialect(), "room.resync", spoken, now(door)) {
         peer.send(frame).await;
     }
-    true
+    Some(view.room.last_seq)
 }
 
 /// What a `sync` request is answered with.
