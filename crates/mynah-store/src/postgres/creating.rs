@@ -3,8 +3,9 @@
 //! When a front end that brings its own tokens moves here, thousands come for the first time together, and the same
 //! ones to several nodes. So all are made in one order: otherwise two nodes would wait for each other.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use mynah_domain::TenantId;
 use mynah_domain::account::{AccountError, NewAccount, User};
 use mynah_domain::room::Role;
 use tokio::sync::oneshot;
@@ -65,6 +66,16 @@ pub(super) async fn create(tx: &Tx<'_>, jobs: &mut [&mut CreateJob]) -> Result<(
     jobs.sort_by(|one, other| one.place().cmp(&other.place()));
     let asked: Vec<&CreateJob> = jobs.iter().map(|job| &**job).collect();
     let mut made = insert(tx, &asked).await?;
+    let left: Vec<&CreateJob> =
+        asked.into_iter().filter(|job| !made.contains_key(&names(job))).collect();
+    if !left.is_empty() {
+        // A tenant is made with its first account.
+        let tenants: BTreeSet<&TenantId> = left.iter().map(|job| &job.account.tenant).collect();
+        for tenant in tenants {
+            tenant_row(tx, tenant).await?;
+        }
+        made.extend(insert(tx, &left).await?);
+    }
     for job in jobs {
         let row = made.remove(&names(job));
         job.outcome = Some(match settle(tx, job, row).await {
@@ -109,17 +120,14 @@ async fn insert(tx: &Tx<'_>, jobs: &[&CreateJob]) -> Result<HashMap<Names, i64>,
 async fn settle(
     tx: &Tx<'_>,
     job: &CreateJob,
-    mut row: Option<i64>,
+    row: Option<i64>,
 ) -> Result<User, Trouble<AccountError>> {
-    if row.is_none() {
-        if let Some(field) = taken(tx, job).await? {
-            return Err(Trouble::Refused(AccountError::Taken { field }));
-        }
-        tenant_row(tx, &job.account.tenant).await?;
-        row = insert(tx, &[job]).await?.into_values().next();
-    }
-    // Taken by somebody who was gone when it was looked for.
-    let row = row.ok_or_else(|| Failure::Again("an account came and went".to_owned()))?;
+    let Some(row) = row else {
+        let field = taken(tx, job).await?;
+        // Or by somebody who was gone when it was looked for.
+        let field = field.ok_or_else(|| Failure::Again("an account came and went".to_owned()))?;
+        return Err(Trouble::Refused(AccountError::Taken { field }));
+    };
     if let Some(hash) = &job.account.password_hash {
         tx.db.run(sql::accounts::CREDENTIAL_INSERT, &[&row, hash]).await?;
     }
