@@ -9,7 +9,9 @@ import { until } from "./support/wait.mjs";
 const APPS = [
   app("open"),
   app("disabled", { enabled: false }),
+  // One for each scenario: a place is free only when the server has seen the last one's socket end.
   app("small", { maxConnections: 1 }),
+  app("full", { maxConnections: 1 }),
 ];
 
 let server;
@@ -127,12 +129,12 @@ scenario("over the connections of the app: 4004, until one is free", async (t) =
 scenario(
   "a refused key completes the handshake, tells why and closes with that code",
   async (t) => {
-    const first = await PusherClient.open(server, { key: "small-key" });
+    const first = await PusherClient.open(server, { key: "full-key" });
     closing(t, first);
     for (const [key, code] of [
       ["no-such-key", 4001],
       ["disabled-key", 4003],
-      ["small-key", 4004],
+      ["full-key", 4004],
     ]) {
       const raw = new RawClient(server, { key });
       closing(t, raw);
