@@ -36,6 +36,7 @@ mod rows;
 mod search;
 mod sessions;
 mod sql;
+mod statistics;
 mod trouble;
 mod tx;
 mod writer;

@@ -95,6 +95,13 @@ impl Connector {
         // Less than the rest, so that a lock held by others is told as such, and early enough for the writes that
         // wait behind.
         let lock_ms = (ms / 2).max(1);
+        // Everything is found by its key. A new table looks as if it were quicker read whole, and a plan that does
+        // is kept while the table grows.
+        let keys = "SET LOCAL enable_seqscan = off";
+        // What a batch writes it looks up one by one.
+        let each = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+        // No value makes another way the better one, and to look for it costs as much as to go it.
+        let plans = if prepared { "; SET LOCAL plan_cache_mode = force_generic_plan" } else { "" };
         Ok(Self {
             config,
             tls,
@@ -103,12 +110,12 @@ impl Connector {
             begin_write: format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
                  SET LOCAL statement_timeout = {ms}; SET LOCAL lock_timeout = {lock_ms}; \
-                 SET LOCAL idle_in_transaction_session_timeout = {ms}"
+                 SET LOCAL idle_in_transaction_session_timeout = {ms}; {keys}; {each}{plans}"
             ),
             begin_read: format!(
                 "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                  SET LOCAL statement_timeout = {ms}; \
-                 SET LOCAL idle_in_transaction_session_timeout = {ms}"
+                 SET LOCAL idle_in_transaction_session_timeout = {ms}; {keys}"
             ),
         })
     }

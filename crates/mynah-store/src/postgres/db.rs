@@ -1,7 +1,9 @@
 //! A connection in use, by the writer or for a read.
 
+use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -35,6 +37,10 @@ pub(super) struct Db {
     patience: Patience,
     in_transaction: AtomicBool,
     is_broken: AtomicBool,
+    /// Begins the transaction, together with its first statement.
+    opening: Mutex<Option<String>>,
+    /// Transactions begun, where a connection is not counted by its pool.
+    begun: AtomicU64,
 }
 
 impl Db {
@@ -49,8 +55,15 @@ impl Db {
     }
 
     fn new(line: Line, prepared: bool, patience: Patience) -> Self {
-        let (in_transaction, is_broken) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { line, prepared, patience, in_transaction, is_broken }
+        Self {
+            line,
+            prepared,
+            patience,
+            in_transaction: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
+            opening: Mutex::new(None),
+            begun: AtomicU64::new(0),
+        }
     }
 
     /// From now on a statement may take so long.
@@ -78,13 +91,39 @@ impl Db {
     ) -> Result<T, Failure> {
         let own = Instant::now() + self.patience.statement;
         let until = self.patience.until.map_or(own, |until| until.min(own));
-        match tokio::time::timeout_at(until, answer).await {
+        match tokio::time::timeout_at(until, self.behind_opening(answer)).await {
             Ok(answer) => Ok(answer?),
             Err(_elapsed) => {
                 self.is_broken.store(true, Ordering::Relaxed);
                 Err(Failure::Hung)
             }
         }
+    }
+
+    /// Sends what begins the transaction, if it has not begun, and right behind it what is asked.
+    async fn behind_opening<T>(
+        &self,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (Some(text), Line::Pooled(Some(object))) = (opening, &self.line) else {
+            return answer.await;
+        };
+        self.in_transaction.store(true, Ordering::Relaxed);
+        let begin = object.batch_execute(&text);
+        tokio::try_join!(biased; begin, answer).map(|((), answer)| answer)
+    }
+
+    /// What begins a transaction, and now and then has all statements planned anew: a plan made while
+    /// tables were small goes on to be used until they are analysed, which may be minutes and a million
+    /// messages later.
+    fn beginning<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let nth = match &self.line {
+            Line::Own(_) => self.begun.fetch_add(1, Ordering::Relaxed),
+            Line::Pooled(Some(object)) => Object::metrics(object).recycle_count as u64,
+            Line::Pooled(None) => 0,
+        };
+        if plans_anew(nth) { Cow::Owned(format!("{text}; DISCARD PLANS")) } else { text.into() }
     }
 
     /// Runs statements without parameters in one go.
@@ -95,7 +134,14 @@ impl Db {
     /// Begins a transaction with `text`, which is to end with [`Db::commit`].
     pub(super) async fn begin(&self, text: &str) -> Result<(), Failure> {
         self.in_transaction.store(true, Ordering::Relaxed);
-        self.batch(text).await
+        self.batch(&self.beginning(text)).await
+    }
+
+    /// Begins a transaction together with its first statement, without waiting for it alone. It is undone when the
+    /// connection is given back.
+    pub(super) fn begin_with_first(&self, text: &str) {
+        let text = self.beginning(text).into_owned();
+        *self.opening.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     /// Begins a transaction that writes; with `blocks` it gets its places in the log before anything else.
@@ -107,6 +153,7 @@ impl Db {
         }
         self.in_transaction.store(true, Ordering::Relaxed);
         // In one message, so that nothing can come between and no statement has to be known before.
+        let text = self.beginning(text);
         let text = format!("{text}; SELECT mynah.reserve_places({blocks}) / 4096");
         let answer = self.patiently(self.client()?.simple_query(&text)).await?;
         let first = answer.iter().find_map(|message| {
@@ -208,6 +255,11 @@ impl Db {
         let rows = self.rows(sql, params).await?;
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
+}
+
+/// Whether all is planned anew with the `nth` transaction of a connection: 16, 32, 64, …
+pub(super) fn plans_anew(nth: u64) -> bool {
+    nth >= 16 && nth.is_power_of_two()
 }
 
 impl Drop for Db {

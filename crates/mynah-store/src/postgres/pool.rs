@@ -49,7 +49,7 @@ impl Readers {
     /// A connection whose statements all see one state of the database.
     pub(super) async fn snapshot(&self) -> Result<Db, Failure> {
         let db = self.db().await?;
-        db.begin(self.connector.begin_read()).await?;
+        db.begin_with_first(self.connector.begin_read());
         Ok(db)
     }
 

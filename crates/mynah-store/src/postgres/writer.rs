@@ -24,6 +24,7 @@ use super::fence::Fence;
 use super::queue::{Queued, Task, WriteQueue};
 use super::rows;
 use super::sql;
+use super::statistics;
 use super::trouble::Failure;
 use super::tx::Tx;
 
@@ -87,7 +88,7 @@ impl Writer {
         let mut line = None;
         let mut pace = Pace::new(self.gather);
         let mut pause = *PAUSE.start();
-        let mut commits = 0_u64;
+        let (mut commits, mut young) = (0_u64, statistics::Young::new(self.connector.clone()));
         runtime.spawn(fail_late(self.queue.clone(), self.connector.patience()));
         while runtime.block_on(self.queue.filled()) {
             // Before anything is taken: what waits in the queue meanwhile can still be given up in time.
@@ -99,7 +100,9 @@ impl Writer {
             }
             pause = *PAUSE.start();
             let batch = runtime.block_on(self.queue.take(self.batch_max, &mut pace));
-            commits += self.work(runtime, &mut line, batch);
+            let more = self.work(runtime, &mut line, batch);
+            young.committed(runtime, more);
+            commits += more;
             if commits >= PRUNE_EVERY {
                 commits = 0;
                 runtime.block_on(prune(line.as_ref()));

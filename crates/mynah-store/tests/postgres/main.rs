@@ -8,6 +8,7 @@ mod searching;
 mod server;
 mod starting;
 mod together;
+mod young;
 
 mod conformance {
     use super::server::Server;

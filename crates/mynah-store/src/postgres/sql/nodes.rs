@@ -1,4 +1,4 @@
-//! Nodes, and whether the database answers.
+//! Nodes, whether the database answers, and how its tables grow.
 
 statements! {
     PROBE_WRITE = "UPDATE mynah.probes SET count = count + 1 WHERE id = 1";
@@ -21,4 +21,9 @@ statements! {
     NODES = "SELECT node_id, slot, epoch, address FROM mynah.nodes \
              WHERE expires_at > (extract(epoch FROM clock_timestamp()) * 1000)::bigint \
              ORDER BY slot";
+    // `relpages` is the size when it was last looked at, 0 when never.
+    TABLES_GROWN = "SELECT c.oid::regclass::text FROM pg_catalog.pg_class c \
+                    WHERE c.relnamespace = 'mynah'::regnamespace AND c.relkind = 'r' \
+                    AND pg_relation_size(c.oid) > 3 * c.relpages::bigint * \
+                    current_setting('block_size')::bigint";
 }
