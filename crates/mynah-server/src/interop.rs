@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use mynah_cluster::redis::{RedisError, RedisOptions};
+use mynah_cluster::redis::RedisError;
 use mynah_cluster::socket_io::{
     Answers, Arguments, Format, LocalSockets, SocketIoBus, SocketIoOptions, SocketIoStats,
 };
@@ -111,12 +111,11 @@ impl Interop {
     /// # Errors
     /// The url cannot be used.
     pub fn join(&self, config: &InteropConfig) -> Result<(), RedisError> {
-        let redis = RedisOptions::new(config.redis_url.expose());
         let options = SocketIoOptions {
             key: config.key.clone(),
             format: format(config.format),
             answers_apart: config.answers_apart,
-            ..SocketIoOptions::new(redis, config.namespaces.clone())
+            ..SocketIoOptions::new(config.redis(), config.namespaces.clone())
         };
         let local: Arc<dyn LocalSockets> = Arc::new(self.clone());
         let bus = SocketIoBus::join(&options, local)?;

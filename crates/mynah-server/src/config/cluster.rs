@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mynah_cluster::TlsOptions;
 use serde::{Deserialize, Serialize};
 
 use super::Hidden;
@@ -108,4 +109,18 @@ pub struct TlsConfig {
     pub key_file: Option<PathBuf>,
     /// The name in the broker's certificate, where it is not the one in the url.
     pub server_name: String,
+}
+
+impl TlsConfig {
+    /// The same, for the adapters.
+    pub fn options(&self) -> TlsOptions {
+        let name = self.server_name.trim();
+        TlsOptions {
+            ca_file: self.ca_file.clone(),
+            cert_file: self.cert_file.clone(),
+            key_file: self.key_file.clone(),
+            server_name: (!name.is_empty()).then(|| name.to_owned()),
+            is_insecure: false,
+        }
+    }
 }

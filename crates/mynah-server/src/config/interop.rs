@@ -1,8 +1,9 @@
 //! Node Socket.IO servers beside which Mynah runs.
 
+use mynah_cluster::redis::RedisOptions;
 use serde::{Deserialize, Serialize};
 
-use super::Hidden;
+use super::{Hidden, TlsConfig};
 
 /// A cluster of Node Socket.IO servers that Mynah joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ pub struct InteropConfig {
     /// The Redis of their adapter, as in `cluster.redis_url`; empty: Mynah joins none.
     #[serde(skip_serializing_if = "Hidden::is_empty")]
     pub redis_url: Hidden,
+    /// TLS to it.
+    pub tls: TlsConfig,
     /// Namespaces in which both sides have clients, e.g. `["/", "/chat"]`.
     pub namespaces: Vec<String>,
     /// The adapter's option `key`, or `channelPrefix`.
@@ -23,6 +26,15 @@ pub struct InteropConfig {
     pub room: String,
     /// What they call the Socket.IO room of a user's connections, e.g. `user:{user}`; empty: they have none.
     pub user: String,
+}
+
+impl InteropConfig {
+    /// How their Redis is reached.
+    pub fn redis(&self) -> RedisOptions {
+        let mut options = RedisOptions::new(self.redis_url.expose());
+        options.tls = self.tls.options();
+        options
+    }
 }
 
 /// How Node servers spell messages to each other.
@@ -40,6 +52,7 @@ impl Default for InteropConfig {
     fn default() -> Self {
         Self {
             redis_url: Hidden::default(),
+            tls: TlsConfig::default(),
             namespaces: Vec::new(),
             key: "socket.io".to_owned(),
             format: InteropFormat::Classic,

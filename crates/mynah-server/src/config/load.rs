@@ -192,7 +192,7 @@ impl Provider for File {
 /// Sets an entry from the text of an environment variable.
 fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment {
     const LISTS: [&str; 3] = ["http.allowed_origins", "http.trusted_proxies", "interop.namespaces"];
-    const TEXTS: [&str; 32] = [
+    const TEXTS: [&str; 36] = [
         "admin_ui.password_hash",
         "admin_ui.username",
         "auth.encryption_key",
@@ -214,6 +214,10 @@ fn merge_text(figment: Figment, name: &str, entry: &str, text: &str) -> Figment 
         "interop.key",
         "interop.redis_url",
         "interop.room",
+        "interop.tls.ca_file",
+        "interop.tls.cert_file",
+        "interop.tls.key_file",
+        "interop.tls.server_name",
         "interop.user",
         "log.level",
         "pusher.metrics_host",

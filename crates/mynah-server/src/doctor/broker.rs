@@ -23,7 +23,7 @@ const ROUNDS: u8 = 5;
 const SLOW: Duration = Duration::from_millis(50);
 
 pub(super) async fn check(config: &Config, report: &mut Report) {
-    match broker::connect(config) {
+    match broker::check(config).and_then(|()| broker::connect(config)) {
         Err(error) => report.wrong(AREA, format!("{error:#}"), "The server refuses to start."),
         Ok(None) if config.store.url.is_empty() => {
             report.skipped(AREA, "none is set; a single node needs none");

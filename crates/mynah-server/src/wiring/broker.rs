@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use mynah_cluster::TlsOptions;
 use mynah_cluster::nats::{self, NatsOptions, SignIn};
 use mynah_cluster::redis::{self, RedisOptions};
 use mynah_hub::{Broker, BrokerEvent};
 use tokio::sync::mpsc;
 
-use crate::config::{ClusterConfig, Config, TlsConfig};
+use crate::config::{ClusterConfig, Config};
 
 /// A connection to a broker and what it tells.
 pub(crate) type Connected = (Arc<dyn Broker>, mpsc::Receiver<BrokerEvent>);
@@ -24,7 +23,7 @@ impl BrokerOptions {
         if !settings.redis_url.is_empty() {
             let mut options = RedisOptions::new(settings.redis_url.expose());
             options.prefix.clone_from(&settings.prefix);
-            options.tls = tls(&settings.tls);
+            options.tls = settings.tls.options();
             return Some(Self::Redis(options));
         }
         if settings.nats_url.is_empty() {
@@ -33,7 +32,7 @@ impl BrokerOptions {
         let mut options = NatsOptions::new(settings.nats_url.expose());
         options.prefix.clone_from(&settings.prefix);
         options.sign_in = sign_in(settings);
-        options.tls = tls(&settings.tls);
+        options.tls = settings.tls.options();
         Some(Self::Nats(options))
     }
 }
@@ -54,17 +53,6 @@ fn sign_in(settings: &ClusterConfig) -> Option<SignIn> {
     })
 }
 
-fn tls(settings: &TlsConfig) -> TlsOptions {
-    let name = settings.server_name.trim();
-    TlsOptions {
-        ca_file: settings.ca_file.clone(),
-        cert_file: settings.cert_file.clone(),
-        key_file: settings.key_file.clone(),
-        server_name: (!name.is_empty()).then(|| name.to_owned()),
-        is_insecure: false,
-    }
-}
-
 /// Connects to the broker that is set, if one is.
 ///
 /// # Errors
@@ -83,6 +71,10 @@ pub(crate) fn connect(config: &Config) -> anyhow::Result<Option<Connected>> {
 /// # Errors
 /// The entry that is wrong, and the file.
 pub fn check(config: &Config) -> anyhow::Result<()> {
+    if !config.interop.redis_url.is_empty() {
+        let options = config.interop.redis();
+        redis::check(&options).map_err(|error| anyhow::anyhow!("interop.{error}"))?;
+    }
     match BrokerOptions::of(&config.cluster) {
         None => Ok(()),
         Some(BrokerOptions::Redis(options)) => redis::check(&options).map_err(|e| wrong(&e)),
@@ -125,6 +117,12 @@ mod tests {
         assert!(refusal(&[redis, cert, key]).starts_with(&start));
         let name = ("MYNAH_CLUSTER__TLS__SERVER_NAME", "no name");
         assert!(refusal(&[nats, name]).starts_with("cluster.tls.server_name: "));
+        let beside = [
+            ("MYNAH_INTEROP__REDIS_URL", "rediss://cache"),
+            ("MYNAH_INTEROP__NAMESPACES", "/chat"),
+            ("MYNAH_INTEROP__TLS__CA_FILE", missing),
+        ];
+        assert!(refusal(&beside).starts_with(&format!("interop.tls.ca_file: {missing}: ")));
         let credentials = ("MYNAH_CLUSTER__NATS_CREDENTIALS_FILE", missing);
         let start = format!("cluster.nats_credentials_file: {missing}: ");
         assert!(refusal(&[nats, credentials]).starts_with(&start));

@@ -16,7 +16,7 @@ use super::sql;
 use super::trouble::Failure;
 
 /// How long one table may take.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Looks after tables that grow.
 pub(super) struct Young {

@@ -1,6 +1,6 @@
 //! Databases and brokers that cannot be.
 
-use crate::config::{ClusterConfig, Config};
+use crate::config::{ClusterConfig, Config, TlsConfig};
 
 /// Longest prefix and node name.
 const NAME_CHARS_MAX: usize = 64;
@@ -98,14 +98,13 @@ fn sign_in(cluster: &ClusterConfig, add: &mut dyn FnMut(&'static str, &str)) {
 
 /// What is meant to be encrypted must be.
 fn tls(cluster: &ClusterConfig, add: &mut dyn FnMut(&'static str, &str)) {
-    let tls = &cluster.tls;
-    let entries = [
-        ("cluster.tls.ca_file", tls.ca_file.is_some()),
-        ("cluster.tls.cert_file", tls.cert_file.is_some()),
-        ("cluster.tls.key_file", tls.key_file.is_some()),
-        ("cluster.tls.server_name", !tls.server_name.is_empty()),
+    let names = [
+        "cluster.tls.ca_file",
+        "cluster.tls.cert_file",
+        "cluster.tls.key_file",
+        "cluster.tls.server_name",
     ];
-    let Some((entry, _)) = entries.into_iter().find(|(_, is_set)| *is_set) else { return };
+    let Some(entry) = certificates(&cluster.tls, names, add) else { return };
     if !cluster.has_broker() {
         add(entry, "has no effect without a broker: set REDIS_URL or NATS_URL");
     }
@@ -113,19 +112,43 @@ fn tls(cluster: &ClusterConfig, add: &mut dyn FnMut(&'static str, &str)) {
     if !redis.is_empty() && !redis.starts_with("rediss") {
         add(entry, "has no effect on an address without TLS: write rediss:// (REDIS_URL)");
     }
+}
+
+/// A certificate needs its key, and a key its certificate. Answers the first entry that is set.
+fn certificates(
+    tls: &TlsConfig,
+    names: [&'static str; 4],
+    add: &mut dyn FnMut(&'static str, &str),
+) -> Option<&'static str> {
+    let [_, cert, key, _] = names;
     if tls.cert_file.is_some() && tls.key_file.is_none() {
-        add(
-            "cluster.tls.key_file",
-            "is missing: the certificate of cluster.tls.cert_file needs it",
-        );
+        add(key, &format!("is missing: the certificate of {cert} needs it"));
     }
     if tls.key_file.is_some() && tls.cert_file.is_none() {
-        add("cluster.tls.cert_file", "is missing: the key of cluster.tls.key_file is that of one");
+        add(cert, &format!("is missing: the key of {key} is that of one"));
     }
+    let set = [
+        tls.ca_file.is_some(),
+        tls.cert_file.is_some(),
+        tls.key_file.is_some(),
+        !tls.server_name.is_empty(),
+    ];
+    names.into_iter().zip(set).find_map(|(name, is_set)| is_set.then_some(name))
 }
 
 fn interop(config: &Config, add: &mut dyn FnMut(&'static str, &str)) {
     let interop = &config.interop;
+    let names = [
+        "interop.tls.ca_file",
+        "interop.tls.cert_file",
+        "interop.tls.key_file",
+        "interop.tls.server_name",
+    ];
+    if let Some(entry) = certificates(&interop.tls, names, add)
+        && !interop.redis_url.expose().starts_with("rediss")
+    {
+        add(entry, "has no effect on an address without TLS: write rediss:// (interop.redis_url)");
+    }
     if interop.redis_url.is_empty() {
         return;
     }
@@ -226,7 +249,7 @@ mod tests {
 
     #[test]
     fn tls_settings_must_have_an_effect() {
-        let with = |url: &str, change: fn(&mut crate::config::TlsConfig)| {
+        let with = |url: &str, change: fn(&mut TlsConfig)| {
             entries(|c| {
                 c.cluster.redis_url = Hidden::new(url);
                 change(&mut c.cluster.tls);
@@ -243,6 +266,21 @@ mod tests {
         assert_eq!(half, ["cluster.tls.key_file"]);
         let half = with("rediss://x", |t| t.key_file = Some("x".into()));
         assert_eq!(half, ["cluster.tls.cert_file"]);
+
+        let beside = |url: &str, change: fn(&mut TlsConfig)| {
+            entries(|c| {
+                c.interop.redis_url = Hidden::new(url);
+                c.interop.namespaces = vec!["/".to_owned()];
+                change(&mut c.interop.tls);
+            })
+        };
+        assert_eq!(beside("rediss://x", |t| t.ca_file = Some("x".into())), [] as [&str; 0]);
+        for url in ["redis://x", ""] {
+            let named = beside(url, |t| t.ca_file = Some("x".into()));
+            assert_eq!(named, ["interop.tls.ca_file"], "{url}");
+        }
+        let half = beside("rediss://x", |t| t.cert_file = Some("x".into()));
+        assert_eq!(half, ["interop.tls.key_file"]);
     }
 
     #[test]
