@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mynah_hub::cluster::{
-    Action, Envelope, Follower, FollowerConfig, Frontier, Heard, Item, Peers, People, PeopleConfig,
+    Action, Follower, FollowerConfig, Frontier, Item, Peers, People, PeopleConfig,
 };
 use mynah_hub::{
     BrokerEvent, Class, CloseEach, CloseReason, Dialect, Frame, LazyFrames, Limits, Publication,
@@ -18,10 +18,12 @@ use super::clients::Wire;
 use super::faults::Sabotage;
 use super::store::{Lease, Message, Outcome, Stored};
 use super::wire::{Word, line};
-use super::world::{Event, LEASE_MS, Question, ROOMS, World, room_of, topic_of};
+use super::world::{LEASE_MS, Question, ROOMS, World, room_of};
 
+mod hearing;
 mod people;
 mod sessions;
+mod storing;
 
 use sessions::tell_client;
 
@@ -271,209 +273,6 @@ impl Process {
             // Nobody can know meanwhile who is there.
             world.upset(self.node);
         }
-    }
-
-    fn broker(&mut self, world: &mut World, event: BrokerEvent) {
-        let now = world.now;
-        let is_deaf = world.run.sabotage == Sabotage::NoComparing;
-        match event {
-            BrokerEvent::Message { channel, payload } => {
-                for envelope in Envelope::all(payload) {
-                    match envelope {
-                        Ok(envelope) => self.heard(world, &channel, &envelope),
-                        Err(error) => world.fail(format!("a node sent garbage: {error}")),
-                    }
-                }
-            }
-            BrokerEvent::Up if !is_deaf || self.started_at + 500 > now => {
-                self.follower.broker_up(now);
-            }
-            BrokerEvent::Up | BrokerEvent::Down | BrokerEvent::Missed if is_deaf => {}
-            BrokerEvent::Up => self.follower.broker_up(now),
-            BrokerEvent::Down => self.follower.broker_down(now),
-            BrokerEvent::Missed => {
-                self.missed_at = Some(now);
-                self.follower.missed(now);
-            }
-            BrokerEvent::Unsent => self.follower.unsent(now),
-        }
-    }
-
-    fn heard(&mut self, world: &mut World, channel: &Topic, envelope: &Envelope) {
-        let (now, slot, epoch) = (world.now, envelope.slot, envelope.epoch);
-        match self.peers.heard(now, slot, epoch) {
-            Heard::Known | Heard::New => {}
-            Heard::Returned(_) => self.follower.node_gone(now, slot),
-            Heard::Stale | Heard::Ourselves => return,
-            Heard::Usurped => {
-                self.is_over = true;
-                return;
-            }
-        }
-        self.heard_at.insert(slot, now);
-        let node = self.node;
-        world.note(|_| {
-            let word = Word::decode(envelope.kind, &envelope.body);
-            format!("node {node} hears of {slot} on {channel}: {word:?}")
-        });
-        let Some(word) = Word::decode(envelope.kind, &envelope.body) else {
-            return world.fail("a node sent what nobody can read".to_owned());
-        };
-        let sabotage = world.run.sabotage;
-        match word {
-            Word::Event { seq, pos, message: Some(message) } if sabotage == Sabotage::NoOrder => {
-                let stream = channel.clone();
-                self.deliver(world, &Item { stream, seq, pos, origin: slot, event: message });
-            }
-            Word::Event { seq, pos, message } => {
-                self.follower.heard(now, slot, channel, seq, pos, message);
-            }
-            Word::Beat(_) if sabotage == Sabotage::NoComparing => {}
-            Word::Beat(beat) => self.follower.beat_heard(now, slot, &beat),
-            Word::Digest(digest) => self.people.digest_heard(now, (slot, epoch), &digest),
-            Word::Delta(delta) => self.people.delta_heard(now, (slot, epoch), delta),
-            Word::Part(_) if sabotage == Sabotage::NoSnapshots => {}
-            Word::Part(part) => self.people.part_heard(now, (slot, epoch), part),
-            Word::Ask(asked) if asked == self.lease.slot => {
-                for part in self.people.snapshot() {
-                    self.say(world, &common(), &Word::Part(part));
-                }
-            }
-            Word::Ask(_) => {}
-        }
-    }
-
-    fn events(&mut self, world: &mut World, stream: &Topic, events: Vec<Stored>, head: u64) {
-        self.reads_out -= 1;
-        if world.run.sabotage == Sabotage::NoHealing {
-            // As if nothing had been missed.
-            let skipped = events.into_iter().map(|stored| stored.seq).max().unwrap_or(head);
-            self.follower.events(world.now, stream, Vec::new(), skipped, false);
-            return;
-        }
-        let item = |stored: Stored| Item {
-            stream: stream.clone(),
-            seq: stored.seq,
-            pos: stored.pos,
-            origin: stored.origin,
-            event: stored.message,
-        };
-        let items = events.into_iter().map(item).collect();
-        self.follower.events(world.now, stream, items, head, false);
-    }
-
-    fn beat(&mut self, world: &mut World) {
-        let now = world.now;
-        world.tell(self.node, BEAT_MS, Input::Beat);
-        for (slot, epoch) in self.peers.expire(now, LEASE_MS) {
-            if world.run.sabotage != Sabotage::NoExpiry {
-                self.follower.node_gone(now, slot);
-                self.people.expire_node(slot, epoch);
-            }
-        }
-        self.settle_base(world);
-        self.tell_heads(world);
-        self.say(world, &common(), &Word::Digest(self.people.digest()));
-        let stats = self.follower.stats();
-        let is_bounded = stats.waiting <= self.config.waiting_all_max as u64
-            && stats.streams <= ROOMS as u64
-            && self.reads_out <= self.config.reads_max;
-        if !is_bounded {
-            world.fail(format!("node {} has a queue that is too long: {stats:?}", self.node));
-        }
-    }
-
-    /// What is delivered of all that may store is delivered of everybody, once the directory has been read
-    /// after that.
-    fn settle_base(&mut self, world: &mut World) {
-        if !self.is_committing && !world.store_is_down() && self.speaks(world) {
-            self.follower.stored_up_to(self.lease.slot, world.store.horizon());
-        }
-        let (looked_at, slots) = &self.directory;
-        let Some(delivered) = self.follower.delivered_of(slots) else {
-            self.base = None;
-            return;
-        };
-        match self.base {
-            Some((since, _)) if *looked_at <= since => return,
-            Some((_, base)) => self.follower.raise_base(base),
-            None => {}
-        }
-        self.base = Some((world.now, delivered));
-    }
-
-    fn tell_heads(&mut self, world: &mut World) {
-        self.told_on = world.broker.links[self.node].connections;
-        loop {
-            let beat = self.follower.beat(self.speaks(world));
-            let is_last = !beat.more;
-            self.say(world, &common(), &Word::Beat(beat));
-            if is_last {
-                break;
-            }
-        }
-    }
-
-    fn request(&mut self, world: &mut World, message: Message) {
-        if world.run.sabotage == Sabotage::AckBeforeCommit {
-            Self::ack(world, message);
-        }
-        if self.requests.len() < REQUESTS_MAX {
-            self.requests.push(message);
-        }
-        self.begin(world);
-    }
-
-    /// The writer takes all that has queued.
-    fn begin(&mut self, world: &mut World) {
-        if self.is_committing || self.requests.is_empty() || !self.speaks(world) {
-            return;
-        }
-        self.is_committing = true;
-        let life = world.nodes[self.node].life;
-        let messages = std::mem::take(&mut self.requests);
-        let transaction = world.store.begin(self.node, life, messages, self.lease);
-        let most = if world.mishap(world.plan.store_slow) { 1_500 } else { 25 };
-        let ms = world.dice.between(1, most);
-        world.after(ms, Event::Commit(transaction));
-    }
-
-    fn committed(&mut self, world: &mut World, outcome: Outcome) {
-        self.is_committing = false;
-        match outcome {
-            Outcome::Committed(messages) => {
-                for (stored, was_there) in messages {
-                    if !was_there {
-                        self.stored(world, stored);
-                    }
-                    Self::ack(world, stored.message);
-                }
-            }
-            Outcome::Failed => {}
-            Outcome::Unknown => self.follower.unsure(world.now, self.lease.slot),
-            Outcome::Fenced => self.is_over = true,
-        }
-        self.begin(world);
-    }
-
-    fn stored(&mut self, world: &mut World, stored: Stored) {
-        let Stored { message, seq, pos, origin } = stored;
-        let stream = topic_of(message.room);
-        // A connection that the node was not told of yet may be a new one.
-        let connection = world.broker.links[self.node].connections;
-        if self.follower.wants_beat() || self.told_on != connection {
-            self.tell_heads(world);
-        }
-        let is_hint = world.mishap(world.plan.hints);
-        let said = Word::Event { seq, pos, message: (!is_hint).then_some(message) };
-        self.say(world, &stream, &said);
-        self.follower.own(world.now, Item { stream, seq, pos, origin, event: message });
-        self.act(world);
-    }
-
-    fn ack(world: &mut World, message: Message) {
-        let ms = world.dice.between(1, 5);
-        world.after(ms, Event::Acked { sender: message.sender, number: message.number });
     }
 
     fn act(&mut self, world: &mut World) {
