@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustix::process::Signal;
 
-use super::process::{Process, ask, free_port, log_tail, run, signal_to};
+use super::process::{Process, ask, free_port, log_tail, run, signal_to, wait_gone};
 use super::watcher::Watcher;
 use super::{Data, ProgramError, Result};
 
@@ -57,13 +57,22 @@ impl Postgres {
         format!("postgres://mynah@127.0.0.1:{port}/{database}")
     }
 
-    /// Kills all its processes (SIGKILL).
+    /// Kills all its processes (SIGKILL), and waits until they are gone: what is left of one holds the data.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// They cannot be waited for.
     pub fn kill(&mut self) -> Result<()> {
-        self.signal_all(Signal::KILL)?;
-        self.process.kill()
+        if self.process.try_wait()?.is_some() {
+            return Ok(());
+        }
+        // It starts no other while it stands still.
+        self.process.pause()?;
+        let children = children_of(self.process.id());
+        for pid in &children {
+            signal_to(*pid, Signal::KILL);
+        }
+        self.process.kill()?;
+        wait_gone(&children).ok_or_else(|| self.process.error("leaves processes behind"))
     }
 
     /// Stops all its processes (SIGSTOP): it hangs, but its sockets stay open.

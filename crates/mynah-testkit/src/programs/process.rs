@@ -155,6 +155,24 @@ fn is_stopped(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
 }
 
+/// Waits until none of these processes runs; `None` if that takes too long.
+pub(super) fn wait_gone(pids: &[u32]) -> Option<()> {
+    let began = Instant::now();
+    while pids.iter().any(|pid| runs(*pid)) {
+        if began.elapsed() > READY_LIMIT {
+            return None;
+        }
+        std::thread::sleep(ASK_AGAIN);
+    }
+    Some(())
+}
+
+/// Whether there is more of a process than its exit status.
+fn runs(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
 /// The end of a log file.
 pub(super) fn log_tail(log: &Path) -> String {
     let read = || -> std::io::Result<String> {
