@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use mynah_domain::ports::CommitListener;
 use mynah_store::postgres::{PostgresOptions, PostgresStore};
@@ -151,9 +152,14 @@ impl Server {
         name
     }
 
-    /// Options for a database.
+    /// Options for a database; patient, as the machine may be busy with other tests.
     pub(crate) fn options(&self, database: &str) -> PostgresOptions {
-        PostgresOptions { url: self.url(database), pool_max: 4, ..PostgresOptions::default() }
+        PostgresOptions {
+            url: self.url(database),
+            pool_max: 4,
+            statement_timeout: Duration::from_mins(1),
+            ..PostgresOptions::default()
+        }
     }
 
     /// A store on a database.
