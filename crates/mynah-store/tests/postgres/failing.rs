@@ -53,7 +53,7 @@ async fn a_killed_server_is_used_again_and_nothing_acknowledged_is_lost() {
     let database = server.database().await;
     let heard = Recorder::new();
     let options =
-        PostgresOptions { statement_timeout: Duration::from_secs(4), ..server.options(&database) };
+        PostgresOptions { statement_timeout: Duration::from_secs(5), ..server.options(&database) };
     let store = PostgresStore::open(options, heard.clone()).await.expect("opened");
     let s = Subject::new(store.clone(), heard.clone(), ());
     let ada = s.user("ada").await;
