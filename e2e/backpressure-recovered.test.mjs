@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before } from "node:test";
 import { roomOf } from "./support/api.mjs";
-import { kind } from "./support/generations.mjs";
 import { closedSlow } from "./support/floods.mjs";
+import { kind } from "./support/generations.mjs";
 import { Member, VOCABULARIES } from "./support/members.mjs";
 import { Server, scenarios } from "./support/server.mjs";
 import { Traveller } from "./support/traveller.mjs";

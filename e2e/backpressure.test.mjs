@@ -7,7 +7,7 @@ import { closedSlow, frame, metrics, RawSocket, residentBytes } from "./support/
 import { Member } from "./support/members.mjs";
 import { Server, scenarios } from "./support/server.mjs";
 import { closing } from "./support/sockets.mjs";
-import { until, within } from "./support/wait.mjs";
+import { until } from "./support/wait.mjs";
 
 const MIB = 1 << 20;
 const QUEUE_BYTES = 256 * 1_024;
@@ -151,5 +151,4 @@ scenario(
 scenario("deaf connections that end are forgotten", async () => {
   const sessions = async () => (await metrics(server.adminUrl)).get("mynah_sessions");
   await until(async () => (await sessions()) === 0, "no sessions to be left", 30_000);
-  await within(1_000, sessions(), "the metrics");
 });

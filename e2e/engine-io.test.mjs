@@ -45,8 +45,13 @@ scenario("message, polling: an invalid packet closes the session", async () => {
 });
 
 scenario("message, polling: a second waiting GET closes the session", async () => {
-  const session = await Polling.open(base(), PATH);
-  const answers = await Promise.all([session.get(), session.get()]);
+  let session;
+  let answers;
+  do {
+    session = await Polling.open(base(), PATH);
+    answers = await Promise.all([session.get(), session.get()]);
+    // A ping that came between the two answered the first one.
+  } while (answers.some(({ body }) => body === "2"));
   assert.deepEqual(answers.map(({ status }) => status).sort(), [200, 400]);
   assert.equal(answers.find(({ status }) => status === 200).body, "1");
   assert.equal((await session.get()).status, 400);
@@ -62,7 +67,7 @@ scenario("message, polling: a cancelled GET closes the session", async () => {
   await other.packets(1);
   abort.abort();
   await assert.rejects(cancelled, { name: "AbortError" });
-  assert.equal(await session.refused(2_000), 400);
+  assert.equal(await session.refused(), 400);
 });
 
 scenario("message, websocket: text is echoed", async () => {

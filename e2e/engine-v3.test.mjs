@@ -24,7 +24,7 @@ function assertOpen(packet, upgrades) {
   const opened = JSON.parse(packet.slice(1));
   assert.equal(typeof opened.sid, "string");
   assert.deepEqual(opened.upgrades, upgrades);
-  assert.deepEqual([opened.pingInterval, opened.pingTimeout], [300, 200]);
+  assert.deepEqual([opened.pingInterval, opened.pingTimeout], [300, 2_000]);
   return opened;
 }
 
@@ -155,12 +155,12 @@ scenario("heartbeat, polling: three pings are answered", async () => {
 });
 
 scenario("heartbeat, polling: a silent client is closed", async () => {
-  const session = await open();
   const began = Date.now();
+  const session = await open();
   // The waiting poll ends with the session.
   await session.get();
   const took = Date.now() - began;
-  assert.ok(took >= 400 && took < 1_500, `${took} ms`);
+  assert.ok(took >= 2_000, `${took} ms`);
   assert.equal((await session.post("1:2")).status, 400);
 });
 
@@ -178,7 +178,7 @@ scenario("heartbeat, websocket: pings are answered and keep the session alive", 
 
 scenario("heartbeat, websocket: a silent client is closed", async () => {
   const wire = await openWire();
-  await wire.closed("the silent client to be closed", 3_000);
+  await wire.closed("the silent client to be closed");
 });
 
 scenario("close, polling: the waiting poll ends and the session is gone", async () => {

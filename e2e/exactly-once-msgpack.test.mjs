@@ -22,7 +22,7 @@ for (const name of ["4 msgpack over websocket", "4 msgpack over polling"]) {
     const { room, users } = await roomOf(server.url, "ada");
     const member = await Member.open(proxy.url, users[0], room, {
       kind: kind(name),
-      retries: 5,
+      retries: 50,
       ackTimeout: 400,
     });
     t.after(() => member.close());

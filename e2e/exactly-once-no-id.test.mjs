@@ -15,7 +15,7 @@ before(async () => {
 after(() => server?.close());
 
 const scenario = scenarios(() => server);
-const RETRIES = { retries: 5, ackTimeout: 1_000 };
+const RETRIES = { retries: 50, ackTimeout: 1_000 };
 
 for (const name of ["4 over websocket", "4 over polling"]) {
   scenario(`the answer is lost with the connection: ${name}`, async (t) => {

@@ -18,8 +18,8 @@ after(() => server?.close());
 const scenario = scenarios(() => server);
 const ACK = 3;
 const COUNT = 20;
-const RETRIES = { retries: 5, ackTimeout: 400 };
-const IMPATIENT = { retries: 50, ackTimeout: 100 };
+const RETRIES = { retries: 50, ackTimeout: 400 };
+const IMPATIENT = { retries: 500, ackTimeout: 100 };
 
 /** Every acknowledgement the library was sent, also those it threw away. */
 function allAcks(client) {

@@ -13,6 +13,7 @@ test("kill -9 under load, three times: nothing lost, nothing doubled, no gap", {
     bin: MYNAH_BIN,
     rounds: 3,
     senders: 16,
+    silenceMsMax: 10_000,
     report: (line) => t.diagnostic(line),
   });
   const { lost, doubled, gaps, conflicts, silent } = result;

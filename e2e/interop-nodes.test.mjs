@@ -61,7 +61,8 @@ test("messages of both nodes reach Node once, and Node's events both nodes once"
   for (const client of [ada, bo]) await client.got("fromNode");
   // What would come twice has come by now.
   await ada.ok("sendMessage", { roomId: room.id, content: "end" });
-  await bo.got("newMessage", ({ content }) => content === "end");
+  for (const client of [ada, bo])
+    await client.got("newMessage", ({ content }) => content === "end");
   await theirs.heard.find(([, body]) => body?.content === "end", "the end");
 
   const contents = theirs.heard.items

@@ -168,7 +168,7 @@ for (const name of ["4 over websocket", "4 over polling"]) {
 
 scenario("a token that ends says DISCONNECT there, too", async (t) => {
   const { users } = await roomOf(server.url, "ada");
-  const token = short(users[0].accessToken, 2, JWT_SECRET);
+  const token = short(users[0].accessToken, 6, JWT_SECRET);
   const told = open(t, "/late", { token });
   await told.got("auth:success");
   assert.equal((await told.got("disconnect")).args[0], "io server disconnect");

@@ -79,7 +79,9 @@ async function restless(name, end) {
     // It still answers, unless a refused sign-in ended it.
     const settled = client.settled().catch(() => null);
     await Promise.race([settled, client.closed]);
-    if (client.socket.readyState !== 1) assert.equal((await client.closed).code, 4009);
+    // The last word of the server may be lost to a reset where it is not read for two seconds.
+    if (client.socket.readyState !== 1)
+      assert.ok([4009, 1006].includes((await client.closed).code), "how it ended");
     if (next() < 0.5) client.close();
     else client.socket.close();
     await client.closed;

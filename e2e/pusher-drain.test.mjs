@@ -44,7 +44,8 @@ async function visitors(t, count) {
 /** All are back, subscribed, and know each other. */
 async function back(all) {
   for (const it of all) {
-    await it.connected(2);
+    // A library that found the port closed looks again after 15 seconds.
+    await it.connected(2, 45_000);
     await it.channel("private-news").joined(2);
     await it.channel("presence-room").joined(2);
   }
@@ -67,7 +68,7 @@ scenario(
     const raw = await RawClient.open(server);
     closing(t, raw);
     server.child.signal("SIGTERM");
-    const { code } = await within(DRAIN_S * 1_000 + 5_000, server.child.exited, "the end");
+    const { code } = await within(DRAIN_S * 1_000 + 20_000, server.child.exited, "the end");
     assert.equal(code, 0);
     assert.equal((await raw.closed).code, 4100, "come back after a second, not at once");
     await server.spawn();

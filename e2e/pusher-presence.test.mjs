@@ -102,8 +102,8 @@ scenario("a page that reloads neither goes nor comes", async (t) => {
   const last = await as(t, "bo");
   await last.joined("presence-reload");
   await watched.got("pusher:member_added", is("bo"));
-  before.close();
   const reloaded = await as(t, "ada");
+  before.close();
   const channel = await reloaded.joined("presence-reload");
   assert.deepEqual(ids(channel), ["ada", "bo", "watcher"]);
   // Bo goes after Ada's first page, so Ada's end would have been told before.
@@ -176,14 +176,12 @@ scenario("channel data without a member is refused", async (t) => {
 scenario("more than a hundred members, and all of them are right", async (t) => {
   const watcher = await as(t, "watcher");
   const watched = await watcher.joined("presence-crowd");
-  const crowd = [];
-  for (let n = 1; n <= 120; n += 1) {
-    const raw = await RawClient.open(server);
-    closing(t, raw);
+  const crowd = await Promise.all(Array.from({ length: 120 }, () => RawClient.open(server)));
+  closing(t, ...crowd);
+  for (const [n, raw] of crowd.entries()) {
     const member = { user_id: `user-${n}`, user_info: { n } };
     const data = backend.authorizeChannel(raw.socketId, "presence-crowd", member);
     raw.send({ event: "pusher:subscribe", data: { channel: "presence-crowd", ...data } });
-    crowd.push(raw);
   }
   for (const raw of crowd) await raw.find("pusher_internal:subscription_succeeded");
   await watched.events.atLeast(120, ({ event }) => event === "pusher:member_added", "members");

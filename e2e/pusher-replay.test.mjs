@@ -32,13 +32,15 @@ async function say(thread, from, to) {
 
 const heard = (it, text) => it.thread.got("tenant-user-message", ({ content }) => content === text);
 
-/** Cuts the line, runs `meanwhile` in the second that pusher-js waits, and waits until it is back. */
+/** Cuts the line, runs `meanwhile` while nobody gets through, and waits until pusher-js is back. */
 async function away(client, meanwhile, line = proxy) {
   const errors = client.errors.items.length;
   const times = client.thread.names.filter((it) => it === "pusher:subscription_succeeded").length;
+  line.hold();
   line.cut();
   await client.errors.atLeast(errors + 1, () => true, "the loss of the connection");
   await meanwhile();
+  line.admit();
   await client.thread.joined(times + 1);
 }
 
@@ -89,6 +91,8 @@ scenario("a line that went silent: the new page gets what the old one did not", 
   const old = await thread.pusher(t, ADA, { via: proxy.url });
   await say(thread, 1, 1);
   await heard(old, "m1");
+  // The server has asked whether the page is there, and the page has answered.
+  for (let n = 0; n < 2; n += 1) await old.settled();
   proxy.freeze();
   await say(thread, 2, 4);
   const page = await thread.pusher(t, ADA);
@@ -99,16 +103,22 @@ scenario("a line that went silent: the new page gets what the old one did not", 
 });
 
 scenario("a second page is not sent what the first one has", async (t) => {
-  const thread = await Thread.open(server);
-  const first = await thread.pusher(t, ADA);
-  await say(thread, 1, 3);
-  await heard(first, "m3");
-  const second = await thread.pusher(t, ADA);
-  await say(thread, 4, 4);
-  await heard(second, "m4");
-  await heard(first, "m4");
-  assert.deepEqual(contents(second.thread), ["m4"]);
-  assert.deepEqual(contents(first.thread), texts(1, 4));
+  for (let tries = 1; ; tries += 1) {
+    const thread = await Thread.open(server);
+    const first = await thread.pusher(t, ADA);
+    await say(thread, 1, 3);
+    await heard(first, "m3");
+    const second = await thread.pusher(t, ADA);
+    await say(thread, 4, 4);
+    await heard(second, "m4");
+    await heard(first, "m4");
+    await first.settled().catch(() => null);
+    // A page that does not answer within a second is taken for lost: then this says nothing.
+    if (first.state !== "connected" && tries < 4) continue;
+    assert.deepEqual(contents(second.thread), ["m4"]);
+    assert.deepEqual(contents(first.thread), texts(1, 4));
+    return;
+  }
 });
 
 scenario("another user is not sent it", async (t) => {

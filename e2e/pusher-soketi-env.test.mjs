@@ -7,7 +7,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { Child, freePort, removeAtExit } from "./support/process.mjs";
 import { closing, PusherClient, RawClient } from "./support/pusher-client.mjs";
-import { answer, APP, app, PusherServer, SOKETI } from "./support/pusher-server.mjs";
+import { APP, answer, app, PusherServer, SOKETI } from "./support/pusher-server.mjs";
 import { MYNAH_BIN } from "./support/server.mjs";
 import { until } from "./support/wait.mjs";
 
@@ -130,7 +130,7 @@ scenario("limits from the environment", { soketi: LIMITS }, async (t, server) =>
 });
 
 const SIGN_IN = {
-  soketi: { DEFAULT_APP_USER_AUTHENTICATION: "true", USER_AUTHENTICATION_TIMEOUT: "400" },
+  soketi: { DEFAULT_APP_USER_AUTHENTICATION: "true", USER_AUTHENTICATION_TIMEOUT: "3000" },
 };
 scenario(
   "SOKETI_USER_AUTHENTICATION_TIMEOUT: who does not sign in goes",

@@ -51,7 +51,7 @@ test("with batching, what happens together travels in one signed call", {
   timeout: 90_000,
 }, async (t) => {
   const env = { [ALLOWED]: "true" };
-  const soketi = { WEBHOOKS_BATCHING: "true", WEBHOOKS_BATCHING_DURATION: "1000" };
+  const soketi = { WEBHOOKS_BATCHING: "true", WEBHOOKS_BATCHING_DURATION: "5000" };
   const server = await PusherServer.start({ apps: [shop], soketi, env });
   t.after(() => server.close());
   const channels = Array.from({ length: 10 }, (_, n) => `together-${n}`);

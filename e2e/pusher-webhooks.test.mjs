@@ -150,8 +150,8 @@ scenario("a page that reloads is not told", async (t) => {
   const first = await client(t, "reload");
   await first.joined("presence-page");
   await hooks.all.got("member_added", on("presence-page"));
-  first.close();
   const second = await client(t, "reload");
+  first.close();
   await second.joined("presence-page");
   const last = await client(t, "last");
   await last.joined("fence-page");

@@ -1,7 +1,7 @@
 // Ten clients of all kinds lose their connections in every way at random moments while others talk.
 import assert from "node:assert/strict";
-import { setInterval } from "node:timers/promises";
 import { after, before } from "node:test";
+import { setInterval } from "node:timers/promises";
 import { roomOf } from "./support/api.mjs";
 import { KINDS, kind } from "./support/generations.mjs";
 import { kept, Member } from "./support/members.mjs";
@@ -78,7 +78,7 @@ async function talk(member, stop) {
   let count = 0;
   for await (const _ of setInterval(PACE_MS)) {
     if (stop.over) return count;
-    await member.say(`${member.name} ${count}`, `${count}`);
+    await member.insist(`${member.name} ${count}`, `${count}`);
     count += 1;
   }
 }
@@ -127,7 +127,7 @@ scenario(
       await Promise.race([Promise.all(suffering), told]);
       talking.over = true;
       const said = (await told).reduce((sum, count) => sum + count, 0);
-      const last = await senders[0].say("the last one");
+      const last = await senders[0].insist("the last one");
       const history = await kept(users[0].api, room.id);
       assert.equal(history.length, said + 1);
       for (const [index, traveller] of travellers.entries()) {

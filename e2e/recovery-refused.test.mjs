@@ -26,6 +26,10 @@ async function present(t, user, dialect, claim, options = {}) {
   const client = new Client(server.url, { ...options, token: user.accessToken, dialect });
   t.after(() => client.close());
   client.socket.auth = { ...client.socket.auth, ...claim };
+  // A place is free a moment after its holder has gone.
+  client.socket.on("connect_error", ({ data }) => {
+    if (data?.code === "TOO_MANY_CONNECTIONS") setTimeout(() => client.socket.connect(), 50);
+  });
   client.connected = await client.state("connect");
   return client;
 }
@@ -101,7 +105,7 @@ scenario("another user's ticket is worth nothing, and its owner notices nothing"
     await owner.client.got(owner.words.created, (body) => owner.words.message(body).id === live.id);
     assert.equal(owner.client.states.items.length, 1, "the owner was not disturbed");
     const { user } = await thief.socket
-      .timeout(5_000)
+      .timeout(15_000)
       .emitWithAck(vocabulary === "native" ? "presence.query" : "getOnlineUsers", {
         userIds: [users[1].user.id],
       })

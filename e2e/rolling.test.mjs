@@ -14,7 +14,7 @@ import { Postgres, Redis } from "./support/stores.mjs";
 import { until, within } from "./support/wait.mjs";
 
 // Longer than the proxies need to notice; deploy.test.mjs compares the files.
-const DELAY_S = 4;
+const DELAY_S = 8;
 const DRAIN_S = 4;
 const WORKERS = 6;
 
@@ -130,7 +130,7 @@ for (const kind of ["haproxy", "nginx"]) {
       for (const server of servers) {
         await pause(1_000);
         server.child.signal("SIGTERM");
-        const longest = (DELAY_S + DRAIN_S) * 1_000 + 3_000;
+        const longest = (DELAY_S + DRAIN_S) * 1_000 + 10_000;
         const { code } = await within(longest, server.child.exited, "the end of a node");
         assert.equal(code, 0);
         await server.spawn();

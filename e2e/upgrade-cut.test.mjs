@@ -40,11 +40,11 @@ for (const vocabulary of Object.keys(VOCABULARIES)) {
     // At a pace: what is missed must stay within what recovery replays.
     for await (const _ of setInterval(PACE_MS)) {
       if (over) break;
-      await writer.say(`m${said}`);
+      await writer.insist(`m${said}`);
       said += 1;
     }
     await back;
-    const last = await writer.say("last");
+    const last = await writer.insist("last");
     await moving.hears(last.id);
     const since = (await kept(users[0].api, room.id)).filter(({ seq }) => seq > moving.since);
     assert.deepEqual(moving.heard(), since);

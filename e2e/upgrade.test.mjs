@@ -12,14 +12,17 @@ import { until } from "./support/wait.mjs";
 // Heartbeats and the patience with probes are short: each test lives through several.
 const ENV = {
   MYNAH_SOCKETIO__PING_INTERVAL_MS: "700",
-  MYNAH_SOCKETIO__PING_TIMEOUT_MS: "700",
+  MYNAH_SOCKETIO__PING_TIMEOUT_MS: "10000",
   MYNAH_SOCKETIO__UPGRADE_TIMEOUT_MS: "300",
 };
 let server;
+/** Waits for the WebSocket that a client upgrades to, however long it is held up. */
+let patient;
 before(async () => {
   server = await Server.start({ env: ENV });
+  patient = await Server.start();
 });
-after(() => server?.close());
+after(() => Promise.all([server?.close(), patient?.close()]));
 
 const scenario = scenarios(() => server);
 const THROUGH = ["pass", "hold", "cut after the answer, once"];
@@ -81,10 +84,10 @@ const transport = ({ client }) => client.socket.io.engine.transport.name;
 for (const vocabulary of ["native", "camel"]) {
   scenario(`upgrade under load in both directions, ${vocabulary}, ten times`, async (t) => {
     for (let round = 0; round < 10; round += 1) {
-      const proxy = await HttpProxy.start(server.url, "hold");
+      const proxy = await HttpProxy.start(patient.url, "hold");
       t.after(() => proxy.close());
-      const { room, users } = await roomOf(server.url, "ada", "bo");
-      const steady = await Member.open(server.url, users[0], room, {
+      const { room, users } = await roomOf(patient.url, "ada", "bo");
+      const steady = await Member.open(patient.url, users[0], room, {
         vocabulary,
         kind: kind("4 over websocket"),
       });
@@ -134,10 +137,10 @@ for (const way of BLOCKED) {
 }
 
 scenario("a proxy that lets it happen", async (t) => {
-  const proxy = await HttpProxy.start(server.url, "pass");
+  const proxy = await HttpProxy.start(patient.url, "pass");
   t.after(() => proxy.close());
-  const { room, users } = await roomOf(server.url, "ada", "bo");
-  const steady = await Member.open(server.url, users[0], room, { kind: kind("4 over websocket") });
+  const { room, users } = await roomOf(patient.url, "ada", "bo");
+  const steady = await Member.open(patient.url, users[0], room, { kind: kind("4 over websocket") });
   const behind = await Member.open(proxy.url, users[1], room, { kind: kind("4 upgrading") });
   closing(t, steady, behind);
   const sent = await talk([steady, behind], 2, () => transport(behind) === "websocket");

@@ -12,7 +12,7 @@ function assertOpenPacket(text, upgrades) {
   assert.equal(typeof open.sid, "string");
   assert.ok(open.sid.length >= 16, "a sid is long enough not to be guessed");
   assert.deepEqual(open.upgrades, upgrades);
-  assert.deepEqual([open.pingInterval, open.pingTimeout, open.maxPayload], [300, 200, 1_000_000]);
+  assert.deepEqual([open.pingInterval, open.pingTimeout, open.maxPayload], [300, 2_000, 1_000_000]);
   return open;
 }
 
@@ -98,9 +98,21 @@ function handshakeCases(scenario, base, path) {
   });
 }
 
+/** Where namespaces are spoken, who joins none within a second is closed. */
+async function joinedIfAsked(path, send, read) {
+  if (path !== "/socket.io/") return;
+  await send("40");
+  await read();
+}
+
 function heartbeatCases(scenario, base, path) {
   scenario("heartbeat, polling: three pings are answered and the session lives", async () => {
     const session = await Polling.open(base(), path);
+    await joinedIfAsked(
+      path,
+      (packet) => session.send(packet),
+      () => session.packets(2),
+    );
     for (let round = 0; round < 3; round += 1) {
       assert.equal((await session.get()).body, "2");
       assert.deepEqual(await session.send("3"), { status: 200, body: "ok" });
@@ -110,12 +122,20 @@ function heartbeatCases(scenario, base, path) {
   scenario("heartbeat, polling: a client without a pong is closed", async () => {
     const session = await Polling.open(base(), path);
     assert.equal((await session.get()).body, "2");
-    assert.equal(await session.refused(3_000), 400);
+    assert.equal(await session.refused(), 400);
   });
 
   scenario("heartbeat, websocket: three pings are answered and the session lives", async () => {
-    const wire = await openWire(base(), path, { pong: false });
     const start = Date.now();
+    const wire = await openWire(base(), path, { pong: false });
+    await joinedIfAsked(
+      path,
+      (packet) => wire.send(packet),
+      async () => {
+        await wire.next("the connect answer");
+        await wire.next("the auth event");
+      },
+    );
     for (let round = 0; round < 3; round += 1) {
       assert.equal(await wire.next("a ping", 3_000), "2");
       wire.send("3");
@@ -131,7 +151,7 @@ function heartbeatCases(scenario, base, path) {
   scenario("heartbeat, websocket: a client without a pong is closed", async () => {
     const wire = await openWire(base(), path, { pong: false });
     assert.equal(await wire.next("a ping", 3_000), "2");
-    await wire.closed("the silent client to be closed", 3_000);
+    await wire.closed("the silent client to be closed");
   });
 }
 
@@ -150,14 +170,16 @@ export async function closedWhileWaiting(open, close, last) {
     const session = await open();
     const [waiting, sent] = await Promise.all([session.get(), close(session)]);
     assert.deepEqual(sent, { status: 200, body: "ok" });
-    if (waiting.status === 200) {
+    // A ping may have been just in time.
+    if (waiting.status === 200 && waiting.body !== "2") {
       assert.deepEqual(waiting, last);
       return session;
     }
-    assert.deepEqual(waiting, {
-      status: 400,
-      body: '{"code":1,"message":"Session ID unknown"}',
-    });
+    if (waiting.status !== 200)
+      assert.deepEqual(waiting, {
+        status: 400,
+        body: '{"code":1,"message":"Session ID unknown"}',
+      });
   }
   assert.fail("the close was read before the poll fifty times");
 }
@@ -182,14 +204,11 @@ function closeCases(scenario, base, path) {
 /** Moves a polling session to WebSocket. */
 async function upgrade(base, path) {
   const session = await Polling.open(base, path);
-  const waiting = session.get();
+  const waiting = session.packets(1);
   const wire = await Wire.open(base, path, { sid: session.sid });
   wire.send("2probe");
   assert.equal(await wire.next("the probe answer"), "3probe");
-  assert.deepEqual(await within(3_000, waiting, "the waiting poll to end"), {
-    status: 200,
-    body: "6",
-  });
+  assert.deepEqual(await within(10_000, waiting, "the waiting poll to end"), ["6"]);
   wire.send("5");
   // A round trip shows that the upgrade packet was handled before anything else is tried.
   const echo = path === "/engine.io/";

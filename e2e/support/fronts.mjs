@@ -59,14 +59,10 @@ export class Front {
     // Only root has this folder on the PATH.
     const bin = existsSync(`/usr/sbin/${name}`) ? `/usr/sbin/${name}` : name;
     proxy.child = new Child(bin, args, { cwd: folder });
-    await until(
-      async () => {
-        if (proxy.child.ended) throw new Error(proxy.child.tail());
-        return (await fetch(`${proxy.url}/livez`)).status === 200;
-      },
-      `${kind} to lead to Mynah`,
-      10_000,
-    );
+    await until(async () => {
+      if (proxy.child.ended) throw new Error(proxy.child.tail());
+      return (await fetch(`${proxy.url}/livez`)).status === 200;
+    }, `${kind} to lead to Mynah`);
     return proxy;
   }
 

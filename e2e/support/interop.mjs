@@ -2,8 +2,8 @@
 import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import { connect } from "node:net";
-import { createInterface } from "node:readline";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { createAdapter, createShardedAdapter } from "@socket.io/redis-adapter";
 import { createClient } from "redis";

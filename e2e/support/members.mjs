@@ -59,6 +59,17 @@ export class Member {
     return ack.message;
   }
 
+  /** Says it again while connections are lost: its client id keeps it one message. */
+  async insist(content, clientId = content) {
+    for (;;) {
+      try {
+        return await this.say(content, clientId);
+      } catch (error) {
+        if (!/disconnected|timed out|waited/.test(error.message)) throw error;
+      }
+    }
+  }
+
   /** Every message heard in the room, as it arrived. */
   messages() {
     const all = this.client.all(this.words.created).map(this.words.message);

@@ -73,8 +73,8 @@ export class PusherClient {
   }
 
   /** Waits until the library was connected `count` times. */
-  connected(count = 1) {
-    return this.states.atLeast(count, (state) => state === "connected", "the connection");
+  connected(count = 1, ms = DEADLINE_MS) {
+    return this.states.atLeast(count, (state) => state === "connected", "the connection", ms);
   }
 
   /** Subscribes; what the channel tells is kept from its first event on. */

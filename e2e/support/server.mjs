@@ -119,7 +119,7 @@ export class Conformance extends Program {
       "--ping-interval-ms",
       300,
       "--ping-timeout-ms",
-      200,
+      2_000,
       "--max-payload",
       1_000_000,
     ];

@@ -79,7 +79,11 @@ export class Postgres extends Engine {
     execFileSync(program("initdb", "postgresql"), [...init, data], options);
     engine.port = await freePort();
     engine.bin = program("postgres", "postgresql");
-    const settings = { listen_addresses: "127.0.0.1", unix_socket_directories: "", port: engine.port };
+    const settings = {
+      listen_addresses: "127.0.0.1",
+      unix_socket_directories: "",
+      port: engine.port,
+    };
     engine.args = ["-D", data];
     for (const [key, value] of Object.entries(settings)) engine.args.push("-c", `${key}=${value}`);
     return engine.spawn();

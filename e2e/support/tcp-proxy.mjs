@@ -49,6 +49,7 @@ class Line {
 export class TcpProxy {
   lines = new Set();
   refusing = false;
+  #waiting = null;
 
   /** In front of `target`, an address `http://host:port`. */
   static start(target) {
@@ -67,6 +68,7 @@ export class TcpProxy {
 
   #accept(client) {
     if (this.refusing) return client.resetAndDestroy();
+    if (this.#waiting) return this.#waiting.push(client);
     client.setNoDelay(true);
     const server = connect(this.target);
     server.setNoDelay(true);
@@ -78,6 +80,17 @@ export class TcpProxy {
         open -= 1;
         if (open === 0) this.lines.delete(line);
       });
+  }
+
+  /** New connections wait until `admit`. */
+  hold() {
+    this.#waiting ??= [];
+  }
+
+  admit() {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const client of waiting) if (!client.destroyed) this.#accept(client);
   }
 
   /** Cuts what is open; new connections pass. */
@@ -101,6 +114,7 @@ export class TcpProxy {
 
   close() {
     this.server.close();
+    this.admit();
     this.cut();
   }
 }
