@@ -146,6 +146,23 @@ impl Hub {
         }
     }
 
+    /// Sends durable frames and subscribes, in one step: whoever has read them misses nothing that is published
+    /// from then on, and hears nothing of the topic before them. `false` as [`Hub::subscribe`].
+    pub async fn welcome(
+        &self,
+        id: SessionId,
+        dialect: Dialect,
+        topic: Topic,
+        words: (Frame, Option<Frame>),
+    ) -> bool {
+        let settling = self.interest.as_ref().map(|_| [topic.clone()]);
+        self.tell(id, Command::Welcome { id, dialect, topic, words }).await;
+        match settling {
+            Some(topics) => self.settled(id, &topics).await,
+            None => true,
+        }
+    }
+
     /// Subscribes a session to many topics with one command. `false` as [`Hub::subscribe`].
     pub async fn subscribe_many(
         &self,

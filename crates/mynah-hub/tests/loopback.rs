@@ -105,6 +105,24 @@ async fn read(client: &mut TcpStream, bytes: usize) -> Vec<u8> {
     out
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_read_the_welcome_misses_nothing() {
+    let bench = Bench::new(two_shards()).await;
+    for round in 0..30 {
+        let topic = format!("room {round}");
+        let (mut client, server) = bench.pair().await;
+        let id = bench.attach(stream(&server)).await.unwrap();
+        let frame = |text: &'static str| Frame::new(text.into(), text.into());
+        let (hub, room) = (bench.hub.clone(), Topic::new(topic.as_str()));
+        let words = (frame("<hello>"), Some(frame("<you>")));
+        let told = tokio::spawn(async move { hub.welcome(id, Dialect(0), room, words).await });
+        assert_eq!(read(&mut client, 12).await, b"<hello><you>");
+        bench.publish(&topic, 1, "<1>".into()).await;
+        assert_eq!(read(&mut client, 3).await, b"<1>");
+        assert!(told.await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn a_publication_reaches_the_subscribers_of_all_shards() {
     let bench = Bench::new(two_shards()).await;

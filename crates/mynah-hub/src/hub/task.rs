@@ -46,6 +46,12 @@ pub(super) enum Command {
         dialect: Dialect,
         topic: Topic,
     },
+    Welcome {
+        id: SessionId,
+        dialect: Dialect,
+        topic: Topic,
+        words: (Frame, Option<Frame>),
+    },
     SubscribeMany {
         id: SessionId,
         dialect: Dialect,
@@ -203,6 +209,12 @@ fn apply(shard: &mut Shard<TcpSocket>, command: Command) {
         }
         Command::WhenDrained { id, reply } => shard.when_drained(id, reply),
         Command::Subscribe { id, dialect, topic } => shard.subscribe(id, dialect, &topic),
+        Command::Welcome { id, dialect, topic, words: (first, second) } => {
+            for frame in std::iter::once(first).chain(second) {
+                shard.send(id, frame, Class::Durable);
+            }
+            shard.subscribe(id, dialect, &topic);
+        }
         Command::SubscribeMany { id, dialect, topics } => {
             for topic in &topics {
                 shard.subscribe(id, dialect, topic);

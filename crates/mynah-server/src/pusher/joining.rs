@@ -136,11 +136,8 @@ impl Channels {
         }
         let last = self.last_event(app, name, &batch.topic);
         for socket in &batch.sockets {
-            self.hub().send(*socket, batch.succeeded.clone(), Class::Durable).await;
-            if let Some(frame) = &last {
-                self.hub().send(*socket, frame.clone(), Class::Durable).await;
-            }
-            self.hub().subscribe(*socket, PUSHER, batch.topic.clone()).await;
+            let words = (batch.succeeded.clone(), last.clone());
+            self.hub().welcome(*socket, PUSHER, batch.topic.clone(), words).await;
         }
         app.counters.sent(batch.sockets.len() as u64, batch.succeeded.len());
         for (reply, user_id) in batch.replies {
@@ -161,11 +158,8 @@ impl Channels {
         self.recall(&app.id, name).await;
         let passed = self.gates().pass(topic.as_str()).await;
         let topic = enter(app, name)?;
-        self.succeed(app, name, socket).await;
-        if let Some(frame) = self.last_event(app, name, &topic) {
-            self.hub().send(socket, frame, Class::Durable).await;
-        }
-        self.hub().subscribe(socket, PUSHER, topic.clone()).await;
+        let words = (succeeded(app, name), self.last_event(app, name, &topic));
+        self.hub().welcome(socket, PUSHER, topic.clone(), words).await;
         drop(passed);
         self.count_changed(app, name);
         Ok(Subscription { topic, user_id: None })
@@ -181,17 +175,14 @@ impl Channels {
         let topic = app.topic(name.as_str());
         let _heard = self.listen(&topic).await;
         let topic = enter(app, name)?;
-        self.succeed(app, name, socket).await;
-        self.hub().subscribe(socket, PUSHER, topic.clone()).await;
+        self.hub().welcome(socket, PUSHER, topic.clone(), (succeeded(app, name), None)).await;
         self.count_changed(app, name);
         Ok(Subscription { topic, user_id: None })
     }
 
     /// Tells a socket that it is subscribed to a channel without presence.
     pub(super) async fn succeed(&self, app: &AppState, name: &ChannelName, socket: SessionId) {
-        let frame = frames::text(|out| encode::subscription_succeeded(name.as_str(), None, out));
-        app.counters.sent(1, frame.len());
-        self.hub().send(socket, frame, Class::Durable).await;
+        self.hub().send(socket, succeeded(app, name), Class::Durable).await;
     }
 
     /// Answers a socket that subscribes to a channel it is in.
@@ -229,6 +220,13 @@ impl Channels {
         app.counters.sent(1, frame.len());
         Some(frame)
     }
+}
+
+/// What tells a socket that it is subscribed to a channel without presence.
+fn succeeded(app: &AppState, name: &ChannelName) -> Frame {
+    let frame = frames::text(|out| encode::subscription_succeeded(name.as_str(), None, out));
+    app.counters.sent(1, frame.len());
+    frame
 }
 
 fn enter(app: &AppState, name: &ChannelName) -> Result<Topic, TooManyChannels> {
