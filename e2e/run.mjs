@@ -9,6 +9,7 @@ const PATIENT = [
   "credentials",
   "credentials-refresh",
   "farewell",
+  "pusher-come-again",
   "pusher-connect",
   "pusher-faults-http",
   "pusher-house",

@@ -1,10 +1,11 @@
 //! Whether this process should get traffic.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mynah_domain::ports::{JournalStore, StoreError};
 use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 
 /// How long the outcome of a probe is used again.
 const PROBE_TTL: Duration = Duration::from_secs(1);

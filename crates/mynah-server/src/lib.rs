@@ -36,6 +36,7 @@ pub mod live;
 pub mod metrics;
 pub mod origin;
 pub mod passwords;
+mod patience;
 pub mod pusher;
 pub mod rate;
 pub mod realtime;

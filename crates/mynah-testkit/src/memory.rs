@@ -123,6 +123,11 @@ impl MemoryStore {
         *self.fault.lock() = Some(Fault::Writes(error));
     }
 
+    /// From now on it does what it should.
+    pub fn mend(&self) {
+        *self.fault.lock() = None;
+    }
+
     /// From now on it is another log, as after a restore. One that was made has the epoch 0.
     pub fn begin_log(&self, epoch: LogEpoch) {
         self.state.lock().epoch = epoch;

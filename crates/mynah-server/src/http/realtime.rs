@@ -18,8 +18,10 @@ use axum::routing::{MethodRouter, options, post};
 use mynah_domain::TenantId;
 use mynah_domain::permission::Denied;
 use mynah_domain::room::Role;
+use mynah_protocol::pusher::SocketId;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -27,11 +29,15 @@ use utoipa_axum::routes;
 use super::error::Answer;
 use super::extract::{ClientAddress, Signed, json, limit, ok, word};
 use crate::identity::Identified;
+use crate::patience::Patience;
 use crate::rate::Bucket;
-use crate::realtime::{Face, Grant, Realtime, Refused, SignIn};
+use crate::realtime::{Face, Grant, Realtime, Refused};
 use crate::state::House;
 use asked::{Asked, Wanted};
 use reached::Reached;
+
+/// How long a caller waits for the store: less than proxies wait for an answer.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -197,7 +203,8 @@ async fn serve(
     let (parts, body) = request.into_parts();
     // The body is read in any case: an answer that overtakes it may be lost.
     let asked = Asked::read(&parts.headers, body).await;
-    let who = match door.realtime.identify(&parts.headers).await {
+    let patience = Patience::new(&door.house.health, PATIENCE);
+    let who = match patiently(&patience, || door.realtime.identify(&parts.headers)).await {
         Ok(who) => who,
         Err(refused) => {
             if let Refused::Unidentified(error) = &refused {
@@ -207,7 +214,11 @@ async fn serve(
         }
     };
     let answer = match asked {
-        Ok(asked) => decide(door, &who, asked, only_signs_in).await,
+        Ok(asked) => {
+            let wanted = if only_signs_in { Wanted::SignIn } else { asked.wanted };
+            let desk = Desk { realtime: &door.realtime, who: &who, patience };
+            desk.decide(asked.socket_id, wanted).await
+        }
         Err(refused) => Err(refused),
     };
     let response = answer.unwrap_or_else(|refused| failure(&refused));
@@ -218,44 +229,57 @@ async fn serve(
     response
 }
 
-async fn decide(
-    door: &Door,
-    who: &Identified,
-    asked: Asked,
-    only_signs_in: bool,
-) -> Result<Response, Refused> {
-    let face = door.realtime.face(&who.actor.tenant).await?;
-    let socket_id = asked.socket_id;
-    match asked.wanted {
-        _ if only_signs_in => Ok(ok(&sign_in(door, who, &face, &asked).await?)),
-        Wanted::SignIn => Ok(ok(&sign_in(door, who, &face, &asked).await?)),
-        Wanted::Channel(name) => {
-            Ok(ok(&door.realtime.authorise(&face, who, socket_id, &name).await?))
-        }
-        Wanted::Channels(names) => {
-            let mut all = BTreeMap::new();
-            for name in names {
-                let each = match door.realtime.authorise(&face, who, socket_id, &name).await {
-                    Ok(data) => Each::Granted { status: 200, data },
-                    Err(refused) => {
-                        let status = status(&refused).as_u16();
-                        Each::Refused { status, error: refused.to_string() }
-                    }
-                };
-                all.insert(name, each);
-            }
-            Ok(ok(&all))
+/// Asks until the store can answer, while there is patience.
+async fn patiently<T, F: Future<Output = Result<T, Refused>>>(
+    patience: &Patience,
+    ask: impl Fn() -> F,
+) -> Result<T, Refused> {
+    loop {
+        match ask().await {
+            Err(Refused::Unavailable) if patience.ask_again().await => {}
+            answer => return answer,
         }
     }
 }
 
-async fn sign_in(
-    door: &Door,
-    who: &Identified,
-    face: &Face,
-    asked: &Asked,
-) -> Result<SignIn, Refused> {
-    door.realtime.sign_in(face, who, asked.socket_id).await
+/// Where one caller asks for signatures.
+struct Desk<'a> {
+    realtime: &'a Realtime,
+    who: &'a Identified,
+    patience: Patience,
+}
+
+impl Desk<'_> {
+    async fn decide(&self, socket: SocketId, wanted: Wanted) -> Result<Response, Refused> {
+        let tenant = &self.who.actor.tenant;
+        let face = patiently(&self.patience, || self.realtime.face(tenant)).await?;
+        match wanted {
+            Wanted::SignIn => {
+                let sign_in = || self.realtime.sign_in(&face, self.who, socket);
+                Ok(ok(&patiently(&self.patience, sign_in).await?))
+            }
+            Wanted::Channel(name) => Ok(ok(&self.channel(&face, socket, &name).await?)),
+            Wanted::Channels(names) => {
+                let mut all = BTreeMap::new();
+                for name in names {
+                    let each = match self.channel(&face, socket, &name).await {
+                        Ok(data) => Each::Granted { status: 200, data },
+                        Err(refused) => {
+                            let status = status(&refused).as_u16();
+                            Each::Refused { status, error: refused.to_string() }
+                        }
+                    };
+                    all.insert(name, each);
+                }
+                Ok(ok(&all))
+            }
+        }
+    }
+
+    async fn channel(&self, face: &Face, socket: SocketId, name: &str) -> Result<Grant, Refused> {
+        let authorise = || self.realtime.authorise(face, self.who, socket, name);
+        patiently(&self.patience, authorise).await
+    }
 }
 
 fn status(refused: &Refused) -> StatusCode {

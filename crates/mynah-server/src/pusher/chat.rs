@@ -12,6 +12,7 @@ mod replay;
 mod threads;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mynah_domain::app::App;
 use mynah_domain::chat::{Chat, ChatError};
@@ -29,8 +30,10 @@ use threads::{Binding, Kind, Lease, pair_of};
 pub use threads::{Parts as ThreadParts, Threads};
 
 use crate::dialects::PUSHER;
+use crate::health::Health;
 use crate::identity::Identity;
 use crate::live::Live;
+use crate::patience::Patience;
 use crate::pusher::names::ChatChannel;
 use crate::pusher::policy::{ChannelPolicy, NoAccess, NotGranted, is_staff};
 use crate::vocabulary::command::Command;
@@ -80,25 +83,20 @@ impl std::fmt::Debug for Claim {
     }
 }
 
-/// Why the chat refuses a subscription; goes into `pusher:subscription_error`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SubscribeRefused {
-    /// `AuthError` as a rule.
-    pub kind: &'static str,
-    /// A sentence.
-    pub error: String,
-    /// As an HTTP status: 403, or 503 when the store cannot be asked.
-    pub status: u16,
+/// Why the chat does not let somebody subscribe.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeRefused {
+    /// They may not, and why: a sentence for `pusher:subscription_error`.
+    #[error("{0}")]
+    Forbidden(String),
+    /// The store cannot be asked now: nothing is decided.
+    #[error("The chat cannot be asked now. Try again shortly.")]
+    Undecided,
 }
 
 impl SubscribeRefused {
     fn forbidden(error: impl Into<String>) -> Self {
-        Self { kind: "AuthError", error: error.into(), status: 403 }
-    }
-
-    fn unavailable() -> Self {
-        let error = "The chat cannot be asked now. Subscribe again shortly.".to_owned();
-        Self { kind: "AuthError", error, status: 503 }
+        Self::Forbidden(error.into())
     }
 }
 
@@ -107,7 +105,7 @@ impl From<ChatError> for SubscribeRefused {
         match error {
             ChatError::Store(error) => {
                 tracing::warn!(%error, "a subscription could not be decided");
-                Self::unavailable()
+                Self::Undecided
             }
             ChatError::Denied(_)
             | ChatError::Text(_)
@@ -118,6 +116,9 @@ impl From<ChatError> for SubscribeRefused {
         }
     }
 }
+
+/// How long a subscription may wait for the store.
+const SUBSCRIPTION_PATIENCE: Duration = Duration::from_secs(10);
 
 const NOT_A_MEMBER: &str = "You do not take part in this conversation.";
 
@@ -155,6 +156,8 @@ pub struct ChatParts {
     pub identity: Arc<Identity>,
     /// What thread keys mean.
     pub policy: ChannelPolicy,
+    /// Whether the store answers.
+    pub health: Arc<Health>,
     /// What is sent to who comes back; `None`: nothing.
     pub replay: Option<ReplayRules>,
 }
@@ -221,6 +224,11 @@ impl ChatChannels {
         }
     }
 
+    /// How long a subscription waits to be decided. The frames behind it wait as well.
+    pub fn patience(&self) -> Patience {
+        Patience::new(&self.0.parts.health, SUBSCRIPTION_PATIENCE)
+    }
+
     async fn person(
         &self,
         app: &App,
@@ -228,7 +236,7 @@ impl ChatChannels {
     ) -> Result<Option<Person>, SubscribeRefused> {
         let Some(Ok(user)) = who.map(UserId::parse) else { return Ok(None) };
         let found = self.0.parts.identity.user(&app.tenant, &user).await;
-        let found = found.map_err(|_logged| SubscribeRefused::unavailable())?;
+        let found = found.map_err(|_logged| SubscribeRefused::Undecided)?;
         Ok(found.map(|(profile, role)| Person {
             actor: Actor { tenant: app.tenant.clone(), user, role },
             profile,
@@ -371,7 +379,7 @@ impl ChatChannels {
                 live.typing_from(Some(session.id), profile, &room, is_typing).await;
                 Fate::Swallow
             }
-            Err(error) => Fate::Refuse(SubscribeRefused::from(error).error),
+            Err(error) => Fate::Refuse(SubscribeRefused::from(error).to_string()),
         }
     }
 

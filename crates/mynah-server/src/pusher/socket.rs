@@ -35,7 +35,7 @@ pub(super) struct Socket {
     pub(super) app: Arc<AppState>,
     pub(super) id: SessionId,
     pub(super) socket_id: SocketId,
-    pulse: Pulse,
+    pub(super) pulse: Pulse,
     /// Sorted by name.
     pub(super) subscriptions: Vec<Subscribed>,
     pub(super) user: Option<Box<SignedIn>>,
@@ -343,12 +343,12 @@ impl Socket {
         };
         let hub = self.door.channels.hub();
         let waits = close.is_some() || self.pulse.is_over();
+        // A place in the app's quota is free again before the client can know.
+        self.app.counters.close();
+        self.has_ended = true;
         if let Some(close) = close {
             hub.close(self.id, close).await;
         }
-        // A place in the app's quota is free again as soon as the client can know.
-        self.app.counters.close();
-        self.has_ended = true;
         if waits {
             reader.discard().await;
         }

@@ -5,7 +5,7 @@ use mynah_protocol::pusher::signature::Auth;
 use mynah_protocol::pusher::{ChannelKind, ChannelName, ChannelNameError, CloseCode, encode};
 
 use super::channels::Subscription;
-use super::chat::{Claim, Ending, SessionRef};
+use super::chat::{Claim, Ending, SessionRef, SubscribeRefused};
 use super::frames;
 use super::joining::NotIn;
 use super::socket::{Closing, Socket};
@@ -28,6 +28,30 @@ struct Refused {
     kind: &'static str,
     error: String,
     status: u16,
+}
+
+/// Why a socket is not in a channel.
+enum NotEntered {
+    Refused(Refused),
+    /// Nobody can say now whether it may be.
+    Undecided,
+}
+
+impl<E: Into<Refused>> From<E> for NotEntered {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<SubscribeRefused> for NotEntered {
+    fn from(error: SubscribeRefused) -> Self {
+        match error {
+            SubscribeRefused::Undecided => Self::Undecided,
+            SubscribeRefused::Forbidden(error) => {
+                Self::Refused(Refused { kind: "AuthError", error, status: 403 })
+            }
+        }
+    }
 }
 
 impl Refused {
@@ -82,7 +106,8 @@ impl From<NotIn> for Refused {
 }
 
 impl Socket {
-    /// Subscribes, or tells why not.
+    /// Subscribes, or tells why not. A subscription that nobody can decide ends the connection instead, with
+    /// a code that brings the client back: no library asks again for a channel that was refused.
     pub(super) async fn subscribe(
         &mut self,
         channel: &str,
@@ -92,14 +117,20 @@ impl Socket {
         if auth.is_some() {
             self.read_app_again().await?;
         }
-        if let Err(Refused { kind, error, status }) = self.enter(channel, auth, channel_data).await
-        {
-            let frame = frames::text(|out| {
-                encode::subscription_error(channel, kind, &error, status, out);
-            });
-            self.send(frame).await;
+        match self.enter(channel, auth, channel_data).await {
+            Ok(()) => Ok(()),
+            Err(NotEntered::Refused(Refused { kind, error, status })) => {
+                let frame = frames::text(|out| {
+                    encode::subscription_error(channel, kind, &error, status, out);
+                });
+                self.send(frame).await;
+                Ok(())
+            }
+            Err(NotEntered::Undecided) => {
+                let reason = "a subscription could not be decided";
+                Err(Closing { code: CloseCode::OverCapacity, reason })
+            }
         }
-        Ok(())
     }
 
     async fn enter(
@@ -107,7 +138,7 @@ impl Socket {
         channel: &str,
         auth: Option<&str>,
         channel_data: Option<&str>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), NotEntered> {
         let current = self.app.current();
         let name = ChannelName::parse(channel, current.limits.channel_name_chars_max)?;
         let member = self.authorise(&name, auth, channel_data)?;
@@ -126,7 +157,7 @@ impl Socket {
         if self.subscriptions.len() >= SUBSCRIPTIONS_MAX {
             let error =
                 format!("A connection can subscribe to {SUBSCRIPTIONS_MAX} channels at most.");
-            return Err(Refused::limit(error, CloseCode::ClientEventRefused.code()));
+            return Err(Refused::limit(error, CloseCode::ClientEventRefused.code()).into());
         }
         let claim = self.claim(&name, member.as_ref()).await?;
         let session = claim.as_ref().map(|_| self.session(&name));
@@ -212,16 +243,22 @@ impl Socket {
         &self,
         name: &ChannelName,
         member: Option<&Member>,
-    ) -> Result<Option<Box<Claim>>, Refused> {
+    ) -> Result<Option<Box<Claim>>, SubscribeRefused> {
         let Some(chat) = &self.door.chat else { return Ok(None) };
         let user = self.user.as_ref().map(|user| &*user.id);
         let who = member.map(|member| member.user_id.as_str()).or(user);
-        let claim = chat.claim(&self.app.current().app, name, who).await;
-        let refused = |refused: super::chat::SubscribeRefused| {
-            let super::chat::SubscribeRefused { kind, error, status } = refused;
-            Refused { kind, error, status }
-        };
-        claim.map(|claim| claim.map(Box::new)).map_err(refused)
+        let patience = chat.patience();
+        loop {
+            match chat.claim(&self.app.current().app, name, who).await {
+                Err(SubscribeRefused::Undecided)
+                    if !self.pulse.is_over() && patience.ask_again().await =>
+                {
+                    // It is not the peer who is silent.
+                    self.pulse.beat();
+                }
+                claim => return claim.map(|claim| claim.map(Box::new)),
+            }
+        }
     }
 
     pub(super) fn session(&self, name: &ChannelName) -> SessionRef {

@@ -196,6 +196,7 @@ pub(super) fn chat_channels(config: &Config, house: &House, threads: Threads) ->
         live: house.live.clone(),
         identity: Arc::clone(&house.identity),
         policy: ChannelPolicy::new(house.accounts.clone()),
+        health: Arc::clone(&house.health),
         replay: settings.replay.then_some(rules),
     })
 }

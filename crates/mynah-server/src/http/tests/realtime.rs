@@ -1,6 +1,7 @@
 //! The realtime endpoints of chat front ends.
 
 use mynah_domain::app::{App, AppKey, AppSecret};
+use mynah_domain::ports::StoreError;
 use mynah_domain::room::Role;
 use mynah_domain::{AppId, TenantId, Timestamp, UserId};
 use mynah_protocol::pusher::ChannelName;
@@ -365,4 +366,42 @@ async fn caches_are_cleared_by_admins_and_operators() {
     let request = Request::post("/admin/cache/clear").body(Body::empty()).unwrap();
     let response = operators.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_while_the_store_is_away_is_answered_when_it_is_back() {
+    let door = Arc::new(Door::with_app());
+    for (name, body) in [
+        ("ada", json!({"socket_id": SOCKET, "channel_name": "presence-tenant.default.online"})),
+        ("bo", json!({"socket_id": SOCKET})),
+    ] {
+        let (_, token) = door.register(name).await;
+        door.world.store.fail(StoreError::Unavailable("away".to_owned()));
+        let asking = {
+            let door = Arc::clone(&door);
+            tokio::spawn(async move { door.call(&token, "POST /pusher/auth", body).await })
+        };
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(!asking.is_finished(), "a front end takes a refusal for good");
+        door.world.store.mend();
+        asking.await.unwrap().expect(200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_stays_away_is_told_before_a_proxy_gives_up() {
+    let door = Door::with_app();
+    let (_, token) = door.register("ada").await;
+    door.world.store.fail(StoreError::Unavailable("secret host".to_owned()));
+    let start = Instant::now();
+    let answer = door.ask(&token, "presence-tenant.default.online").await.expect(503);
+    assert_eq!(answer, json!({"error": "Realtime is unavailable now; try again shortly."}));
+    assert!(start.elapsed() <= Duration::from_secs(25), "{:?}", start.elapsed());
+    let names = json!({"socket_id": SOCKET, "channel_name":
+        ["presence-tenant.default.online", "private-tenant.default.tickets"]});
+    let start = Instant::now();
+    let both = door.call(&token, "POST /chat/realtime/auth", names).await.expect(200);
+    assert_eq!(both["presence-tenant.default.online"]["status"], 503);
+    assert_eq!(both["private-tenant.default.tickets"]["status"], 403, "needs no store");
+    assert!(start.elapsed() <= Duration::from_secs(25), "{:?}", start.elapsed());
 }

@@ -90,6 +90,7 @@ impl House {
             live: live.clone(),
             identity: Arc::clone(&house.identity),
             policy: ChannelPolicy::new(house.accounts.clone()),
+            health: Arc::clone(&house.health),
             replay: Some(ReplayRules { events_max, retention: Duration::from_mins(5) }),
         });
         let secret = AppSecret::new("secret");
