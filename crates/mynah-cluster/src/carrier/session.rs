@@ -155,10 +155,12 @@ impl Session<'_> {
     /// Does all that can be done without waiting.
     fn advance(&mut self, context: &mut Context<'_>) -> Result<(), End> {
         loop {
-            let mut is_busy = self.keep_time(context)?;
+            let mut is_busy = false;
             for index in 0..self.lines.len() {
                 is_busy |= self.read(index, context)?;
             }
+            // Only now: an answer that lies here already is not late, whoever was held up.
+            is_busy |= self.keep_time(context)?;
             is_busy |= self.obey(context);
             self.load();
             for index in 0..self.lines.len() {
