@@ -45,6 +45,8 @@ pub(crate) struct Draft {
 pub(crate) struct Acked {
     pub(crate) draft: Draft,
     pub(crate) ack: Ack,
+    /// When the try began that was acknowledged first.
+    pub(crate) asked: Instant,
     pub(crate) at: Instant,
 }
 
@@ -66,8 +68,9 @@ struct Book {
 pub(crate) struct Ledger(Mutex<Book>);
 
 impl Ledger {
-    /// Notes an acknowledgement by a node; one that contradicts an earlier one is a conflict.
-    pub(crate) fn note(&self, draft: &Draft, ack: Ack, node: usize) {
+    /// Notes an acknowledgement by a node of a try that began at a moment; one that contradicts an earlier one is a
+    /// conflict.
+    pub(crate) fn note(&self, draft: &Draft, ack: Ack, (node, asked): (usize, Instant)) {
         let now = Instant::now();
         let mut book = self.0.lock();
         if let Some(last) = book.last {
@@ -77,7 +80,7 @@ impl Ledger {
         book.by_node.insert(node, now);
         match book.acked.get(&draft.client_id) {
             None => {
-                let acked = Acked { draft: draft.clone(), ack, at: now };
+                let acked = Acked { draft: draft.clone(), ack, asked, at: now };
                 book.acked.insert(draft.client_id.clone(), acked);
             }
             Some(earlier) if earlier.ack == ack => book.repeats += 1,
@@ -111,9 +114,9 @@ impl Ledger {
         self.0.lock().repeats
     }
 
-    /// Drafts first acknowledged between two moments.
-    pub(crate) fn count_between(&self, from: Instant, to: Instant) -> usize {
-        self.0.lock().acked.values().filter(|acked| acked.at >= from && acked.at < to).count()
+    /// Drafts acknowledged up to a moment by a try that began after another.
+    pub(crate) fn count_asked(&self, after: Instant, to: Instant) -> usize {
+        self.0.lock().acked.values().filter(|acked| acked.asked >= after && acked.at < to).count()
     }
 
     /// When a node last acknowledged anything.

@@ -219,8 +219,9 @@ impl Sender {
         loop {
             let node = self.node;
             let Some(line) = self.lines.get_mut(node) else { return };
+            let asked = Instant::now();
             match line.send(self.door, &self.token, &body).await {
-                Ok(ack) => return self.ledger.note(draft, ack, node),
+                Ok(ack) => return self.ledger.note(draft, ack, (node, asked)),
                 Err(reason) => self.ledger.refused(&reason),
             }
             if self.course.fails_over {
@@ -244,9 +245,10 @@ impl Sender {
         let run = async |node: usize| {
             let Some(address) = course.nodes.get(node) else { return };
             let mut line = Line::new(*address, token);
+            let asked = Instant::now();
             let sent = timeout_at(deadline, line.send(Door::Rest, token, &body)).await;
             match sent {
-                Ok(Ok(ack)) => self.ledger.note(draft, ack, node),
+                Ok(Ok(ack)) => self.ledger.note(draft, ack, (node, asked)),
                 Ok(Err(reason)) => self.ledger.refused(&reason),
                 Err(_) => self.ledger.refused("no answer in time"),
             }

@@ -38,7 +38,7 @@ pub(crate) struct SiteSetup {
 
 /// Heartbeat of the nodes under test: short, so that half-open connections are found while a test waits.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(3);
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(6);
 /// How long a node may take to leave.
 pub(crate) const DRAIN_S: u64 = 10;
 const ASK_LIMIT: Duration = Duration::from_secs(5);

@@ -133,6 +133,7 @@ async fn many_connections_are_kept_and_forgotten_in_steps() {
 async fn a_kill_at_any_moment_keeps_what_was_answered() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let (_store, s) = open(folder.path());
+    let _log = unfolded(folder.path());
     let ada = s.user("ada").await;
     let room = s.group(&ada, &[], "r").await;
     for n in 1..=30_u64 {
@@ -149,6 +150,7 @@ async fn a_kill_at_any_moment_keeps_what_was_answered() {
 async fn a_torn_log_keeps_a_prefix() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let (_store, s) = open(folder.path());
+    let _log = unfolded(folder.path());
     let ada = s.user("ada").await;
     let room = s.group(&ada, &[], "r").await;
     for n in 1..=25 {
@@ -163,6 +165,13 @@ async fn a_torn_log_keeps_a_prefix() {
         (least, most) = (least.min(kept), most.max(kept));
     }
     assert!(least < 5 && most > 20, "the cuts fell everywhere: {least} to {most}");
+}
+
+/// While this lives the log is not folded into the database, however long the writer idles.
+fn unfolded(folder: &Path) -> rusqlite::Connection {
+    let reader = rusqlite::Connection::open(folder.join(FILE_NAME)).expect("opened");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM users").expect("a snapshot");
+    reader
 }
 
 /// A copy of the database as it lies on the disk, the log cut to a length.

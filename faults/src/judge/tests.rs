@@ -1,5 +1,7 @@
 //! The judge finds each kind of fault, and nothing where there is none.
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::ledger::Draft;
 use crate::listen::{Hearing, Item};
@@ -28,7 +30,9 @@ fn draft(room: usize, seq: u64) -> Draft {
 fn ledger(heads: &[u64]) -> Ledger {
     let ledger = Ledger::default();
     for (room, head) in heads.iter().enumerate() {
-        (2..=*head).for_each(|seq| ledger.note(&draft(room, seq), ack(room as u64, seq), 0));
+        (2..=*head).for_each(|seq| {
+            ledger.note(&draft(room, seq), ack(room as u64, seq), (0, Instant::now()));
+        });
     }
     ledger
 }
@@ -61,7 +65,7 @@ fn heard(log: &Log, notes: &Notes, is_over: bool) -> (u64, u64, u64) {
 fn what_is_right_is_not_complained_about() {
     let ledger = ledger(&[5, 3]);
     let again = ack(0, 4);
-    ledger.note(&draft(0, 4), again, 1);
+    ledger.note(&draft(0, 4), again, (1, Instant::now()));
     let findings = compare(&log(&[5, 3]), &ledger, &[]);
     assert!(findings.is_clean(), "{findings:?}");
     assert_eq!((findings.acked, findings.stored, ledger.repeats()), (6, 6, 1));
@@ -72,7 +76,7 @@ fn what_is_right_is_not_complained_about() {
 fn what_was_acknowledged_and_is_not_stored_so_is_lost() {
     assert_eq!(counts(&compare(&log(&[4]), &ledger(&[5]), &[])), (1, 0, 0));
     let ledger = Ledger::default();
-    ledger.note(&draft(0, 3), ack(0, 4), 0);
+    ledger.note(&draft(0, 3), ack(0, 4), (0, Instant::now()));
     assert_eq!(counts(&compare(&log(&[5]), &ledger, &[])), (1, 0, 0));
 }
 
@@ -82,7 +86,7 @@ fn one_client_id_twice_and_two_answers_are_doubles() {
     stored[0][3].message = Some((ack(0, 4), "c0-3".to_owned()));
     assert_eq!(counts(&compare(&stored, &Ledger::default(), &[])), (0, 1, 0));
     let ledger = ledger(&[4]);
-    ledger.note(&draft(0, 3), ack(0, 4), 1);
+    ledger.note(&draft(0, 3), ack(0, 4), (1, Instant::now()));
     assert_eq!(counts(&compare(&log(&[4]), &ledger, &[])), (0, 1, 0));
 }
 
@@ -94,7 +98,7 @@ fn gaps_and_turned_sends_are_out_of_order() {
     assert!(compare(&gap, &Ledger::default(), &[]).out_of_order >= 1);
     let ledger = Ledger::default();
     for (turn, seq) in [(1, 3), (2, 2)] {
-        ledger.note(&Draft { turn, ..draft(0, seq) }, ack(0, seq), 0);
+        ledger.note(&Draft { turn, ..draft(0, seq) }, ack(0, seq), (0, Instant::now()));
     }
     assert_eq!(counts(&compare(&log(&[3]), &ledger, &[])), (0, 0, 1));
 }

@@ -51,7 +51,13 @@ pub(crate) async fn half_open(site: &mut Site, plan: &Plan) -> Result<Outcome> {
         let ids: Vec<String> = half.iter().map(|l| l.notes.lock().user_id.clone()).collect();
         let room = room.first().context("no room")?;
         let (address, prefix) = (node.address(), scene.course.prefix.clone());
-        let online = online(address, &prefix, room, &ids).await?;
+        let mut online = online(address, &prefix, room, &ids).await?;
+        // Clients know that they are connected a moment before others do.
+        let asked = Instant::now();
+        while online < ids.len() && asked.elapsed() < SEND_LIMIT {
+            sleep(Duration::from_millis(50)).await;
+            online = self::online(address, &prefix, room, &ids).await?;
+        }
         scene.check(Check::must("they are seen online", online == ids.len(), online.to_string()));
         scene.mark();
         // Nothing of the clients comes through any more, not even their end; that the node ended them does.
@@ -156,7 +162,7 @@ pub(crate) async fn duplicates(site: &mut Site, plan: &Plan) -> Result<Outcome> 
                 let room = course.rooms.first().map_or("", String::as_str);
                 let body = json!({ "content": draft.client_id, "clientId": draft.client_id });
                 let path = format!("/v1/rooms/{room}/messages");
-                let body = body.to_string();
+                let (body, asked) = (body.to_string(), Instant::now());
                 let (a, b) = tokio::join!(
                     one.call("POST", &path, Some(body.clone()), SEND_LIMIT),
                     two.call("POST", &path, Some(body), SEND_LIMIT),
@@ -164,7 +170,7 @@ pub(crate) async fn duplicates(site: &mut Site, plan: &Plan) -> Result<Outcome> 
                 for (node, answer) in [a, b].into_iter().enumerate() {
                     let ack = answer.ok().and_then(|answer| Ack::read(&answer.ok("send").ok()?));
                     match ack {
-                        Some(ack) => ledger.note(&draft, ack, node),
+                        Some(ack) => ledger.note(&draft, ack, (node, asked)),
                         None => failed += 1,
                     }
                 }

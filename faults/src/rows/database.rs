@@ -17,8 +17,6 @@ use crate::site::Site;
 use crate::token;
 
 const BACK: Duration = Duration::from_secs(5);
-/// Answers that were under way when the database went.
-const UNDER_WAY: Duration = Duration::from_millis(500);
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// What an answer may take beside the statement.
 const SLACK: Duration = Duration::from_secs(1);
@@ -36,7 +34,7 @@ pub(crate) async fn killed(site: &mut Site, plan: &Plan) -> Result<Outcome> {
         scene.faults += 1;
         let gone = Instant::now();
         sleep(plan.seconds(1.5, 5.0)).await;
-        acked_meanwhile += scene.ledger.count_between(gone + UNDER_WAY, Instant::now());
+        acked_meanwhile += scene.ledger.count_asked(gone, Instant::now());
         block_in_place(|| site.database()?.restart(Data::Kept).map_err(anyhow::Error::from))?;
         let back = Instant::now();
         worst = worst.max(scene.first_ack(back).await?);

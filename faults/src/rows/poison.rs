@@ -224,12 +224,12 @@ async fn nats(port: u16, garbage: &[Vec<u8>]) -> Result<usize> {
     Ok(subjects.len())
 }
 
-/// Reads until nothing more comes for a moment.
+/// Reads an answer, until nothing more comes for a moment.
 async fn drained(stream: &mut TcpStream) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut patience) = (Vec::new(), CALL_LIMIT);
     loop {
-        match timeout(Duration::from_millis(150), stream.read_buf(&mut bytes)).await {
-            Ok(Ok(count)) if count > 0 => {}
+        match timeout(patience, stream.read_buf(&mut bytes)).await {
+            Ok(Ok(count)) if count > 0 => patience = Duration::from_millis(150),
             Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(_)) | Err(_) => return Ok(bytes),
         }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::node::{Kind, Node, message, short};
+use crate::node::{Kind, Node, alert, message, short};
 use crate::servers::{PATIENCE, Proxy};
 use crate::{for_each_kind, server};
 
@@ -66,18 +66,17 @@ async fn it_starts_before_its_broker(kind: Kind) {
 async fn a_black_hole_is_noticed(kind: Kind) {
     let server = server(kind).await;
     let proxy = Proxy::to(server.port).await;
-    let mut ann = Node::up(kind, proxy.port).await;
+    let place = format!("127.0.0.1:{}", proxy.port);
+    let mut ann = Node::with(kind, &place, Limits::default(), alert());
+    ann.expect(BrokerEvent::Up).await;
     let bob = Node::up(kind, server.port).await;
     assert!(ann.hear(&["r:1"]).await);
     proxy.set_silent(true);
-    let began = Instant::now();
     let waiting = tokio::spawn({
         let broker = ann.broker.clone();
         async move { broker.subscribe(vec![Topic::new("r:2")]).await }
     });
     ann.expect(BrokerEvent::Down).await;
-    let noticed = began.elapsed();
-    assert!(noticed < Duration::from_secs(3), "noticed after {noticed:?}");
     assert!(!waiting.await.unwrap(), "nobody waits for ever");
     proxy.set_silent(false);
     ann.expect(BrokerEvent::Up).await;
@@ -175,17 +174,11 @@ async fn many_attempts_are_spread(kind: Kind) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let place = format!("127.0.0.1:{}", listener.local_addr().unwrap().port());
     let timing = Timing { retry_max: Duration::from_millis(200), ..Timing::default() };
-    let _ann = Node::with(kind, &place, Limits::default(), timing);
-    // Each is hung up on at once.
     let began = Instant::now();
-    let mut attempts = 0;
-    while began.elapsed() < Duration::from_secs(1) {
-        let Ok(accepted) = timeout(Duration::from_millis(300), listener.accept()).await else {
-            continue;
-        };
-        drop(accepted);
-        attempts += 1;
+    let _ann = Node::with(kind, &place, Limits::default(), timing);
+    // Each is hung up on at once; Redis takes two connections for an attempt.
+    for _ in 0..8 {
+        drop(timeout(PATIENCE, listener.accept()).await.expect("it tries again").unwrap());
     }
-    // Redis takes two connections for an attempt.
-    assert!((4..=40).contains(&attempts), "{attempts} in a second");
+    assert!(began.elapsed() >= Duration::from_millis(100), "{:?}", began.elapsed());
 }

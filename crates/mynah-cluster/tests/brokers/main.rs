@@ -41,7 +41,6 @@ for_each_kind!(
     only_what_was_subscribed_is_heard,
     thousands_of_channels_are_confirmed_together,
     any_name_and_any_bytes_come_through,
-    what_is_queued_leaves_in_few_writes,
     a_stop_sends_what_is_queued,
 );
 
@@ -101,6 +100,17 @@ async fn any_name_and_any_bytes_come_through(kind: Kind) {
             bob.expect(message(name, payload)).await;
         }
     }
+}
+
+// On one thread: nothing is written while somebody speaks.
+#[tokio::test]
+async fn what_is_queued_leaves_in_few_writes_to_redis() {
+    what_is_queued_leaves_in_few_writes(Kind::Redis).await;
+}
+
+#[tokio::test]
+async fn what_is_queued_leaves_in_few_writes_to_nats() {
+    what_is_queued_leaves_in_few_writes(Kind::Nats).await;
 }
 
 async fn what_is_queued_leaves_in_few_writes(kind: Kind) {

@@ -12,15 +12,20 @@ use tokio::time::timeout;
 
 use crate::servers::PATIENCE;
 
-/// Times for tests that wait for a failure to be noticed.
+/// Tries again soon, and waits for answers as long as a busy machine may take.
 pub(crate) fn short() -> Timing {
     Timing {
         ping_interval: Duration::from_millis(200),
-        ping_timeout: Duration::from_millis(300),
-        connect_timeout: Duration::from_millis(500),
+        ping_timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(10),
         retry_min: Duration::from_millis(10),
         retry_max: Duration::from_millis(100),
     }
+}
+
+/// And notices soon that nothing is answered any more.
+pub(crate) fn alert() -> Timing {
+    Timing { ping_timeout: Duration::from_secs(2), ..short() }
 }
 
 pub(crate) struct Node {

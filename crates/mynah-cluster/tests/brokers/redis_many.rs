@@ -28,8 +28,8 @@ async fn behind_sentinels_the_next_master_is_followed() {
     let sentinel = servers::sentinel(&format!(
         "sentinel monitor main 127.0.0.1 {master} 1\n\
          sentinel auth-pass main pw\n\
-         sentinel down-after-milliseconds main 300\n\
-         sentinel failover-timeout main 3000"
+         sentinel down-after-milliseconds main 60000\n\
+         sentinel failover-timeout main 60000"
     ))
     .await;
     let url = format!("redis-sentinel://:pw@127.0.0.1:1,127.0.0.1:{}", sentinel.port);
@@ -78,7 +78,7 @@ async fn cluster() -> Vec<Server> {
             "--cluster-port",
             &bus,
             "--cluster-node-timeout",
-            "2000",
+            "15000",
             "--cluster-config-file",
             "nodes-PORT.conf",
         ];

@@ -1,6 +1,5 @@
 //! Real servers on free ports in temporary folders, and a proxy that can fall silent.
 
-use std::net::TcpListener as Probe;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -15,10 +14,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Everything that is waited for comes within this time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 
 pub(crate) fn free_port() -> u16 {
-    Probe::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    mynah_testkit::programs::free_port().unwrap()
 }
 
 type MakeCommand = Box<dyn Fn(u16, &Path) -> Command + Send>;

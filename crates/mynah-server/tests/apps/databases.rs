@@ -4,7 +4,6 @@
 
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -90,8 +89,7 @@ fn as_nobody(program: &Path, is_root: bool) -> Command {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its number").port()
+    mynah_testkit::programs::free_port().expect("a free port")
 }
 
 fn done(command: &mut Command) {

@@ -1,10 +1,12 @@
 //! A PgBouncer in transaction mode.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+
+use mynah_testkit::programs::free_port;
 
 use super::server::Server;
 
@@ -20,8 +22,7 @@ pub(crate) struct Bouncer {
 impl Bouncer {
     pub(crate) fn start(program: &Path, server: &Server) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its number").port();
+        let port = free_port().expect("a free port");
         let to = server.port();
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={to} user=mynah\n[pgbouncer]\n\
@@ -38,7 +39,6 @@ impl Bouncer {
             }
             command.uid(NOBODY).gid(NOBODY);
         }
-        drop(listener);
         command.arg(&file).current_dir("/").stdin(Stdio::null());
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("started");
         while TcpStream::connect(("127.0.0.1", port)).is_err() {

@@ -92,13 +92,13 @@ async fn a_hung_server_refuses_every_write_and_is_used_again() {
     let server = Server::start();
     let database = server.database().await;
     let heard = Recorder::new();
+    let s = Subject::new(server.open(&database, heard.clone()).await, heard, ());
     let options = PostgresOptions {
-        statement_timeout: Duration::from_millis(500),
+        statement_timeout: Duration::from_secs(2),
         batch_max: 2,
         ..server.options(&database)
     };
-    let store = PostgresStore::open(options, heard.clone()).await.expect("opened");
-    let s = Subject::new(store.clone(), heard, ());
+    let store = PostgresStore::open(options, Recorder::new()).await.expect("opened");
     let ada = s.user("ada").await;
     let room = s.group(&ada, &[], "r").await;
     assert_eq!(insist(&store, &ada, &room, "before").await, 1);
@@ -146,7 +146,7 @@ async fn a_lock_held_by_others_ends_in_an_answer() {
     let database = server.database().await;
     let heard = Recorder::new();
     let options =
-        PostgresOptions { statement_timeout: Duration::from_secs(1), ..server.options(&database) };
+        PostgresOptions { statement_timeout: Duration::from_secs(6), ..server.options(&database) };
     let store = PostgresStore::open(options, heard.clone()).await.expect("opened");
     let s = Subject::new(store.clone(), heard, ());
     let ada = s.user("ada").await;

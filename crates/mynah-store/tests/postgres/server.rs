@@ -2,7 +2,7 @@
 //!
 //! It does not run as root, so under root it runs as nobody.
 
-use std::net::TcpListener;
+use mynah_testkit::programs::free_port;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -75,8 +75,7 @@ impl Server {
         if is_root {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("given away");
         }
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its number").port();
+        let port = free_port().expect("a free port");
         Self { bin: programs(), folder, is_root, port, databases: AtomicUsize::new(0) }
     }
 
@@ -105,6 +104,12 @@ impl Server {
 
     /// Ends all its processes as `kill -9` does.
     pub(crate) fn kill(&self) {
+        // It starts no other while it stands still.
+        if let Some(master) = self.signal("-STOP").first() {
+            while parent(master).is_some_and(|(state, _)| state != "T") {
+                std::thread::yield_now();
+            }
+        }
         let all = self.signal("-KILL");
         let file = self.data().join("postmaster.pid");
         // What nobody has waited for is as good as gone.

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,13 +21,27 @@ const ASK_AGAIN: Duration = Duration::from_millis(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const LOG_TAIL_BYTES: u64 = 4_000;
 
-/// A port of 127.0.0.1 on which nobody listens now.
+/// Ports that Linux gives to nobody who does not name them.
+const PORTS: std::ops::Range<u16> = 10_000..32_000;
+
+/// A port of 127.0.0.1 on which nobody listens now, and that no other caller is given soon: it is bound only some
+/// time later.
 ///
 /// # Errors
 /// No port could be had.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").map_err(ProgramError::at("a free port"))?;
-    Ok(listener.local_addr().map_err(ProgramError::at("a free port"))?.port())
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let count = u32::from(PORTS.end - PORTS.start);
+    // Processes begin far from each other.
+    let first = std::process::id().wrapping_mul(61);
+    for _ in 0..count {
+        let next = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % count;
+        let port = PORTS.start + u16::try_from(next).unwrap_or_default();
+        if TcpListener::bind(local(port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(ProgramError::new("no port is free".to_owned()))
 }
 
 pub(super) fn local(port: u16) -> SocketAddr {

@@ -83,7 +83,7 @@ async fn all_connections_of_a_user_can_be_ended() {
 #[tokio::test]
 async fn whoever_must_sign_in_and_does_not_is_closed() {
     let strict = App { user_authentication: true, ..app("shop") };
-    let house = House::with(vec![strict], |config| config.user_authentication_timeout_s = 1).await;
+    let house = House::with(vec![strict], |config| config.user_authentication_timeout_s = 4).await;
     let mut ada = signed_in(&house, r#"{"id":"ada"}"#).await;
     let mut nobody = house.client().await;
     assert_eq!(nobody.end().await.0, Some(4009));

@@ -128,9 +128,9 @@ async fn whoever_vanishes_is_gone_after_a_while() {
     let (mut ada, mut bo) = (house.client().await, house.client().await);
     ada.join("presence-x", Some(&who("ada"))).await;
     bo.join("presence-x", Some(&who("bo"))).await;
-    drop(bo);
     assert_eq!(ada.next().await["event"], "pusher_internal:member_added");
     let begun = std::time::Instant::now();
+    drop(bo);
     let removed = ada.next().await;
     assert_eq!(removed["event"], "pusher_internal:member_removed");
     assert!(begun.elapsed() > Duration::from_millis(2_500), "{:?}", begun.elapsed());
