@@ -57,6 +57,7 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use mynah_domain::ports::StoreError;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::test_world::World;
@@ -74,9 +75,9 @@ mod tests {
     async fn a_question_is_asked_again_when_the_store_is_back() {
         let (world, health) = away();
         let patience = Patience::new(&health, AT_MOST);
-        let waiting = tokio::spawn(async move { patience.ask_again().await });
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        assert!(!waiting.is_finished(), "the store is away");
+        let mut waiting = tokio::spawn(async move { patience.ask_again().await });
+        let early = timeout(Duration::from_secs(10), &mut waiting).await;
+        assert!(early.is_err(), "the store is away");
         world.store.mend();
         assert!(waiting.await.unwrap());
     }

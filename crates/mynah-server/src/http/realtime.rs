@@ -202,7 +202,7 @@ async fn serve(
     }
     let (parts, body) = request.into_parts();
     // The body is read in any case: an answer that overtakes it may be lost.
-    let asked = Asked::read(&parts.headers, body).await;
+    let asked = Asked::read(&parts.headers, body, only_signs_in).await;
     let patience = Patience::new(&door.house.health, PATIENCE);
     let who = match patiently(&patience, || door.realtime.identify(&parts.headers)).await {
         Ok(who) => who,
@@ -215,9 +215,8 @@ async fn serve(
     };
     let answer = match asked {
         Ok(asked) => {
-            let wanted = if only_signs_in { Wanted::SignIn } else { asked.wanted };
             let desk = Desk { realtime: &door.realtime, who: &who, patience };
-            desk.decide(asked.socket_id, wanted).await
+            desk.decide(asked.socket_id, asked.wanted).await
         }
         Err(refused) => Err(refused),
     };

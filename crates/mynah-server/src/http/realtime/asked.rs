@@ -55,11 +55,16 @@ struct Fields {
 }
 
 impl Asked {
-    /// Reads a body. What it is is told by its first character where the client does not say it.
+    /// Reads a body. What it is is told by its first character where the client does not say it. Where clients
+    /// only sign in no channel is looked for.
     ///
     /// # Errors
     /// [`Refused::Input`].
-    pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Self, Refused> {
+    pub(super) async fn read(
+        headers: &HeaderMap,
+        body: Body,
+        only_signs_in: bool,
+    ) -> Result<Self, Refused> {
         let body = bodies::whole(headers, body, BODY_BYTES_MAX)
             .await
             .map_err(|_broken| input("The body is broken or too large."))?;
@@ -72,7 +77,7 @@ impl Asked {
         } else {
             json(text)?
         };
-        fields.read()
+        fields.read(only_signs_in)
     }
 }
 
@@ -107,13 +112,14 @@ fn json(text: &str) -> Result<Fields, Refused> {
 }
 
 impl Fields {
-    fn read(self) -> Result<Asked, Refused> {
+    fn read(self, only_signs_in: bool) -> Result<Asked, Refused> {
         let socket_id = self.socket_id.filter(|id| !id.is_empty());
         let socket_id = socket_id.ok_or_else(|| input("socket_id is missing."))?;
         let socket_id = socket_id
             .parse()
             .map_err(|_no| input("socket_id must be two numbers with a dot between."))?;
         let wanted = match (self.channels, self.channel) {
+            _ if only_signs_in => Wanted::SignIn,
             (Some(channels), channel) => {
                 let all: BTreeSet<String> = channels.into_iter().chain(channel).collect();
                 if all.is_empty() || all.len() > CHANNELS_MAX {
@@ -143,7 +149,7 @@ mod tests {
         if !kind.is_empty() {
             headers.insert(CONTENT_TYPE, kind.parse().unwrap());
         }
-        let asked = Asked::read(&headers, Body::from(body.to_owned())).await;
+        let asked = Asked::read(&headers, Body::from(body.to_owned()), false).await;
         let asked = asked.map_err(|refused| refused.to_string())?;
         assert_eq!(asked.socket_id.to_string(), "123.456");
         Ok(asked.wanted)

@@ -6,7 +6,7 @@ use mynah_domain::room::Role;
 use mynah_domain::{AppId, TenantId, Timestamp, UserId};
 use mynah_protocol::pusher::ChannelName;
 use mynah_protocol::pusher::signature::Auth;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout};
 
 use super::*;
 use crate::config::PusherConfig;
@@ -240,8 +240,10 @@ async fn sockets_sign_in_by_a_form_without_a_channel() {
         let data: Value = serde_json::from_str(&data).unwrap();
         assert_eq!((&data["id"], &data["user_info"]["name"]), (&json!(ada), &json!("ada")));
     }
-    // JSON without a channel is a call that forgot it.
     let body = json!({"socket_id": SOCKET});
+    let answer = door.call(&token, "POST /pusher/user-auth", body.clone()).await.expect(200);
+    assert_ne!(text(&answer["user_data"]), "");
+    // Where channels are asked for, JSON without one is a call that forgot it.
     door.call(&token, "POST /chat/realtime/auth", body).await.expect(400);
 }
 
@@ -371,18 +373,19 @@ async fn caches_are_cleared_by_admins_and_operators() {
 #[tokio::test(start_paused = true)]
 async fn who_asks_while_the_store_is_away_is_answered_when_it_is_back() {
     let door = Arc::new(Door::with_app());
-    for (name, body) in [
-        ("ada", json!({"socket_id": SOCKET, "channel_name": "presence-tenant.default.online"})),
-        ("bo", json!({"socket_id": SOCKET})),
+    let channel = "presence-tenant.default.online";
+    for (name, call, body) in [
+        ("ada", "POST /pusher/auth", json!({"socket_id": SOCKET, "channel_name": channel})),
+        ("bo", "POST /pusher/user-auth", json!({"socket_id": SOCKET})),
     ] {
         let (_, token) = door.register(name).await;
         door.world.store.fail(StoreError::Unavailable("away".to_owned()));
-        let asking = {
+        let mut asking = {
             let door = Arc::clone(&door);
-            tokio::spawn(async move { door.call(&token, "POST /pusher/auth", body).await })
+            tokio::spawn(async move { door.call(&token, call, body).await })
         };
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        assert!(!asking.is_finished(), "a front end takes a refusal for good");
+        let early = timeout(Duration::from_secs(20), &mut asking).await;
+        assert!(early.is_err(), "a front end takes a refusal for good");
         door.world.store.mend();
         asking.await.unwrap().expect(200);
     }
