@@ -70,18 +70,23 @@ async function restless(name, end) {
   while (Date.now() < end) {
     const client = await RawClient.open(server, { key: APP.key });
     const frames = Math.floor(next() * 200);
+    let signsIn = false;
     for (let n = 0; n < frames && client.socket.readyState === 1; n += 1) {
       const frame = JSON.stringify(honest(next, client.socketId));
       const kind = next();
-      client.send(kind < 0.6 ? frame : spoiled(next, kind < 0.8 ? frame : pick(next, seeds)));
+      const sent = kind < 0.6 ? frame : spoiled(next, kind < 0.8 ? frame : pick(next, seeds));
+      signsIn ||= sent.includes("signin");
+      client.send(sent);
       if (n % 40 === 39) await pause(5);
     }
     // It still answers, unless a refused sign-in ended it.
     const settled = client.settled().catch(() => null);
     await Promise.race([settled, client.closed]);
-    // The last word of the server may be lost to a reset where it is not read for two seconds.
-    if (client.socket.readyState !== 1)
+    if (client.socket.readyState !== 1) {
+      assert.ok(signsIn, "nothing else ends a connection");
+      // The last word of the server may be lost to a reset where it is not read for two seconds.
       assert.ok([4009, 1006].includes((await client.closed).code), "how it ended");
+    }
     if (next() < 0.5) client.close();
     else client.socket.close();
     await client.closed;
@@ -138,6 +143,7 @@ scenario(
       );
     };
     await until(left, "everybody to be gone");
+    assert.doesNotMatch(server.log, /panicked/);
     assert.deepEqual(watching.problems, []);
     assert.ok(watching.changes() > 20, `${watching.changes()} comings and goings`);
     for (const channel of CHANNELS) {

@@ -61,11 +61,12 @@ export class Member {
 
   /** Says it again while connections are lost: its client id keeps it one message. */
   async insist(content, clientId = content) {
-    for (;;) {
+    for (let tries = 1; ; tries += 1) {
       try {
         return await this.say(content, clientId);
       } catch (error) {
-        if (!/disconnected|timed out|waited/.test(error.message)) throw error;
+        const isLost = /disconnected|timed out|waited/.test(error.message);
+        if (!isLost || tries === 20) throw error;
       }
     }
   }

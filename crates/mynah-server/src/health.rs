@@ -74,16 +74,20 @@ impl Health {
         if *self.phase.borrow() != Phase::Serving {
             return Readiness::Draining;
         }
+        self.store_trouble().await.map_or(Readiness::Ready, Readiness::StoreDown)
+    }
+
+    /// What is wrong with the store, if anything is; it is asked at most once a second.
+    pub async fn store_trouble(&self) -> Option<&'static str> {
         let mut last = self.last.lock().await;
-        let wrong = match *last {
+        match *last {
             Some((at, wrong)) if at.elapsed() < PROBE_TTL => wrong,
             Some(_) | None => {
                 let wrong = self.probe().await;
                 *last = Some((Instant::now(), wrong));
                 wrong
             }
-        };
-        wrong.map_or(Readiness::Ready, Readiness::StoreDown)
+        }
     }
 
     /// What is wrong, if anything is.

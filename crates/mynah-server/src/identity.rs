@@ -18,7 +18,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, deco
 use moka::sync::Cache;
 use mynah_domain::account::{AccountError, Accounts, SignedIn, User};
 use mynah_domain::permission::Actor;
-use mynah_domain::ports::Clock;
+use mynah_domain::ports::{Clock, StoreError};
 use mynah_domain::room::{Profile, Role};
 use mynah_domain::{SessionFamily, TenantId, Timestamp, UserId};
 
@@ -217,12 +217,12 @@ impl Identity {
     /// A user whom somebody else vouches for: profile and role, `None` if there is no such user.
     ///
     /// # Errors
-    /// [`IdentityError::Unavailable`].
+    /// Those of the store.
     pub async fn user(
         &self,
         tenant: &TenantId,
         id: &UserId,
-    ) -> Result<Option<(Arc<Profile>, Role)>, IdentityError> {
+    ) -> Result<Option<(Arc<Profile>, Role)>, StoreError> {
         let key = (tenant.clone(), id.clone());
         if let Some(known) = self.users.get(&key) {
             return Ok(Some((known.profile, known.role)));
@@ -233,7 +233,8 @@ impl Identity {
                 Ok(Some((known.profile, known.role)))
             }
             Err(AccountError::MissingUser) => Ok(None),
-            Err(error) => Err(unavailable(&error)),
+            Err(AccountError::Store(error)) => Err(error),
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
         }
     }
 

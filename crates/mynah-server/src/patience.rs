@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::health::{Health, Readiness};
+use crate::health::Health;
 
 /// The least time before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -29,6 +29,11 @@ impl Patience {
         Self { health: Arc::clone(health), end: Instant::now() + at_most }
     }
 
+    /// What comes of a question, if it is answered in time; what is known at once always is.
+    pub async fn within<T>(&self, ask: impl Future<Output = T>) -> Option<T> {
+        timeout_at(self.end, ask).await.ok()
+    }
+
     /// Waits until the store seems to answer again. `false`: the time is over, or this process is about to
     /// end and another one may answer.
     pub async fn ask_again(&self) -> bool {
@@ -43,12 +48,13 @@ impl Patience {
                 () = sleep_until(next) => {}
                 () = self.health.drained() => return false,
             }
-            match timeout_at(self.end, self.health.readiness()).await {
-                Ok(Readiness::Ready) => return true,
-                // A process that leaves still serves.
-                Ok(Readiness::Draining) => return !self.health.is_draining(),
-                Ok(Readiness::StoreDown(_)) => {}
-                Err(_late) => return false,
+            // On its own: who gives up must not take the probe from those who wait for it, too.
+            let health = Arc::clone(&self.health);
+            let probe = tokio::spawn(async move { health.store_trouble().await });
+            match self.within(probe).await {
+                Some(Ok(None)) => return true,
+                Some(Ok(Some(_trouble))) => {}
+                Some(Err(_)) | None => return false,
             }
         }
     }
@@ -101,20 +107,38 @@ mod tests {
         assert!(start.elapsed() < PAUSE + SPREAD);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn all_that_wait_share_the_probes() {
-        let (world, health) = away();
+    /// Probes of the store while a thousand wait for it, all for as long.
+    async fn probes_of_a_crowd(world: &World, health: &Arc<Health>) -> u64 {
+        let (before, start) = (world.store.calls(), Instant::now());
         let waiting: Vec<_> = (0..1_000)
             .map(|_| {
-                let patience = Patience::new(&health, AT_MOST);
+                let patience = Patience::new(health, AT_MOST);
                 tokio::spawn(async move { patience.ask_again().await })
             })
             .collect();
-        let before = world.store.calls();
         for one in waiting {
             assert!(!one.await.unwrap());
         }
-        let probes = world.store.calls() - before;
+        assert!(start.elapsed() <= AT_MOST, "{:?}", start.elapsed());
+        world.store.calls() - before
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_wait_share_the_probes() {
+        let (world, health) = away();
+        let probes = probes_of_a_crowd(&world, &health).await;
         assert!(probes <= 21, "{probes} probes in twenty seconds");
+        health.leave();
+        let probes = probes_of_a_crowd(&world, &health).await;
+        assert!(probes <= 21, "{probes} probes by a process that leaves");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_hangs_is_shared_too() {
+        let (world, health) = away();
+        world.store.silence_probes();
+        let probes = probes_of_a_crowd(&world, &health).await;
+        // Each ends after five seconds.
+        assert!(probes <= 5, "{probes} probes in twenty seconds");
     }
 }

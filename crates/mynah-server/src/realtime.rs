@@ -78,12 +78,22 @@ pub enum Refused {
     /// It cannot be known now.
     #[error("Realtime is unavailable now; try again shortly.")]
     Unavailable,
+    /// Asking again changes nothing; the log says why.
+    #[error("Realtime cannot answer this: something that is stored is wrong.")]
+    Broken,
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "a realtime call cannot be answered");
-        Self::Unavailable
+        match error {
+            StoreError::Inconsistent { .. } => Self::Broken,
+            StoreError::Full
+            | StoreError::Overloaded
+            | StoreError::Ended
+            | StoreError::Fenced
+            | StoreError::Unavailable(_) => Self::Unavailable,
+        }
     }
 }
 
@@ -289,6 +299,6 @@ impl Inner {
 fn json(value: &(impl Serialize + ?Sized)) -> Result<String, Refused> {
     serde_json::to_string(value).map_err(|error| {
         tracing::error!(%error, "a member cannot be written as JSON");
-        Refused::Unavailable
+        Refused::Broken
     })
 }

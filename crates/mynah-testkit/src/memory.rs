@@ -92,6 +92,7 @@ struct State {
 enum Fault {
     Writes(StoreError),
     Everything(StoreError),
+    SilentProbes,
 }
 
 /// All store ports in memory.
@@ -121,6 +122,11 @@ impl MemoryStore {
     /// From now on every write (and probe) fails, as on a full disk.
     pub fn fail_writes(&self, error: StoreError) {
         *self.fault.lock() = Some(Fault::Writes(error));
+    }
+
+    /// From now on no probe is answered, as by a server that hangs.
+    pub fn silence_probes(&self) {
+        *self.fault.lock() = Some(Fault::SilentProbes);
     }
 
     /// From now on it does what it should.
@@ -155,7 +161,7 @@ impl MemoryStore {
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, StoreError> {
         match self.fault() {
             Some(Fault::Everything(error)) => Err(error),
-            Some(Fault::Writes(_)) | None => Ok(look(&self.state.lock())),
+            Some(Fault::Writes(_) | Fault::SilentProbes) | None => Ok(look(&self.state.lock())),
         }
     }
 

@@ -23,6 +23,8 @@ const BATCH_MESSAGES_MAX: usize = 64;
 const BATCH_BYTES_MAX: usize = 64 << 10;
 /// A connection that was up for so long makes the next attempts begin early again.
 const LASTING: Duration = Duration::from_secs(2);
+/// Reads of one turn: what is left of the turn is for clocks, commands and writes.
+const FILLS_MAX: usize = 32;
 
 /// Owns everything; see [`Keeper::run`].
 pub(super) struct Keeper {
@@ -206,7 +208,7 @@ impl Session<'_> {
 
     fn read(&mut self, index: usize, context: &mut Context<'_>) -> Progress {
         let mut is_busy = false;
-        loop {
+        for _ in 0..FILLS_MAX {
             let Some(line) = self.lines.get_mut(index) else { return Ok(is_busy) };
             match line.poll_fill(context) {
                 Poll::Pending => return Ok(is_busy),
@@ -216,6 +218,7 @@ impl Session<'_> {
             }
             self.understand(index)?;
         }
+        Ok(true)
     }
 
     /// Takes in what was read, as far as it is complete.

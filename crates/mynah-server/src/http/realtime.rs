@@ -145,9 +145,14 @@ fn allowed(methods: &'static str) -> Response {
     (status = 200, body = ConfigAnswer<'static>)))]
 async fn config(State(door): State<Door>, request: Request) -> Response {
     let headers = request.headers();
-    let who = door.realtime.identify(headers).await;
-    let tenant = who.map_or_else(|_nobody| TenantId::single(), |who| who.actor.tenant);
-    match (door.realtime.face(&tenant).await, door.realtime.settings()) {
+    let patience = Patience::new(&door.house.health, PATIENCE);
+    let tenant = match patiently(&patience, || door.realtime.identify(headers)).await {
+        Ok(who) => who.actor.tenant,
+        Err(Refused::Unavailable) => return no_config(&Refused::Unavailable),
+        Err(_nobody) => TenantId::single(),
+    };
+    let face = patiently(&patience, || door.realtime.face(&tenant)).await;
+    match (face, door.realtime.settings()) {
         (Ok(face), Some(settings)) => {
             let reached = Reached::of(&request);
             let public = &settings.public;
@@ -234,7 +239,7 @@ async fn patiently<T, F: Future<Output = Result<T, Refused>>>(
     ask: impl Fn() -> F,
 ) -> Result<T, Refused> {
     loop {
-        match ask().await {
+        match patience.within(ask()).await.unwrap_or(Err(Refused::Unavailable)) {
             Err(Refused::Unavailable) if patience.ask_again().await => {}
             answer => return answer,
         }
@@ -286,7 +291,7 @@ fn status(refused: &Refused) -> StatusCode {
         Refused::Input(_) => StatusCode::BAD_REQUEST,
         Refused::Unidentified(_) => StatusCode::UNAUTHORIZED,
         Refused::NoAccess(_) => StatusCode::FORBIDDEN,
-        Refused::Off | Refused::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Refused::Off | Refused::Unavailable | Refused::Broken => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

@@ -81,7 +81,7 @@ async fn a_failing_store_is_no_reason_to_call_a_token_wrong() {
     let (identity, signed_in) = ada(&world).await;
     let access = identity.issue(&signed_in).unwrap().access;
     let identity = world.identity(world.house().accounts, false);
-    world.store.fail(mynah_domain::ports::StoreError::Overloaded);
+    world.store.fail(StoreError::Overloaded);
     assert_eq!(identity.verify(&access).await, Err(IdentityError::Unavailable));
 }
 

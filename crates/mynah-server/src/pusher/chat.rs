@@ -17,6 +17,7 @@ use std::time::Duration;
 use mynah_domain::app::App;
 use mynah_domain::chat::{Chat, ChatError};
 use mynah_domain::permission::{Actor, Operation};
+use mynah_domain::ports::StoreError;
 use mynah_domain::room::{MemberState, Profile, Role};
 use mynah_domain::{RoomId, TenantId, UserId};
 use mynah_hub::{Hub, SessionId, Topic};
@@ -92,6 +93,9 @@ pub enum SubscribeRefused {
     /// The store cannot be asked now: nothing is decided.
     #[error("The chat cannot be asked now. Try again shortly.")]
     Undecided,
+    /// Nobody can decide it, however often it is tried; the log says why.
+    #[error("The chat cannot decide this: something that is stored is wrong.")]
+    Broken,
 }
 
 impl SubscribeRefused {
@@ -100,13 +104,24 @@ impl SubscribeRefused {
     }
 }
 
+impl From<StoreError> for SubscribeRefused {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(%error, "who may hear a channel could not be decided");
+        match error {
+            StoreError::Inconsistent { .. } => Self::Broken,
+            StoreError::Full
+            | StoreError::Overloaded
+            | StoreError::Ended
+            | StoreError::Fenced
+            | StoreError::Unavailable(_) => Self::Undecided,
+        }
+    }
+}
+
 impl From<ChatError> for SubscribeRefused {
     fn from(error: ChatError) -> Self {
         match error {
-            ChatError::Store(error) => {
-                tracing::warn!(%error, "a subscription could not be decided");
-                Self::Undecided
-            }
+            ChatError::Store(error) => error.into(),
             ChatError::Denied(_)
             | ChatError::Text(_)
             | ChatError::Id(_)
@@ -117,8 +132,8 @@ impl From<ChatError> for SubscribeRefused {
     }
 }
 
-/// How long a subscription may wait for the store.
-const SUBSCRIPTION_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a socket may wait for the store.
+const SOCKET_PATIENCE: Duration = Duration::from_secs(10);
 
 const NOT_A_MEMBER: &str = "You do not take part in this conversation.";
 
@@ -224,9 +239,14 @@ impl ChatChannels {
         }
     }
 
-    /// How long a subscription waits to be decided. The frames behind it wait as well.
+    /// How long a socket waits for an answer. The frames behind it wait as well.
     pub fn patience(&self) -> Patience {
-        Patience::new(&self.0.parts.health, SUBSCRIPTION_PATIENCE)
+        Patience::new(&self.0.parts.health, SOCKET_PATIENCE)
+    }
+
+    /// Whether the store is known to be away.
+    pub async fn store_is_away(&self) -> bool {
+        self.0.parts.health.store_trouble().await.is_some()
     }
 
     async fn person(
@@ -235,8 +255,7 @@ impl ChatChannels {
         who: Option<&str>,
     ) -> Result<Option<Person>, SubscribeRefused> {
         let Some(Ok(user)) = who.map(UserId::parse) else { return Ok(None) };
-        let found = self.0.parts.identity.user(&app.tenant, &user).await;
-        let found = found.map_err(|_logged| SubscribeRefused::Undecided)?;
+        let found = self.0.parts.identity.user(&app.tenant, &user).await?;
         Ok(found.map(|(profile, role)| Person {
             actor: Actor { tenant: app.tenant.clone(), user, role },
             profile,
@@ -408,10 +427,17 @@ impl ChatChannels {
 
     /// A socket has signed in as a user, who counts as online if the house knows the user; the answer
     /// is to be given to [`ChatChannels::signed_out`].
-    pub async fn signed_in(&self, app: &Arc<App>, user_id: &str) -> Option<Actor> {
-        let person = self.person(app, Some(user_id)).await.ok()??;
+    ///
+    /// # Errors
+    /// [`SubscribeRefused`]
+    pub async fn signed_in(
+        &self,
+        app: &Arc<App>,
+        user_id: &str,
+    ) -> Result<Option<Actor>, SubscribeRefused> {
+        let Some(person) = self.person(app, Some(user_id)).await? else { return Ok(None) };
         self.0.parts.live.came(&person.actor, None);
-        Some(person.actor)
+        Ok(Some(person.actor))
     }
 
     /// A socket that had signed in is gone.

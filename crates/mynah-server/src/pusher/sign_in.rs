@@ -10,8 +10,10 @@ use mynah_protocol::pusher::signature::Auth;
 use mynah_protocol::pusher::{CloseCode, encode};
 use serde_json::value::RawValue;
 
+use super::chat::SubscribeRefused;
 use super::frames;
 use super::socket::{Closing, Socket};
+use super::subscribing::UNDECIDED;
 
 /// The user of a socket.
 pub(super) struct SignedIn {
@@ -56,8 +58,12 @@ impl Socket {
         }
         let wait = self.door.channels.config().user_authentication_timeout_s;
         let (hub, id) = (self.door.channels.hub().clone(), self.id);
+        let chat = self.door.chat.clone();
         let key = self.door.deadlines.after(Duration::from_secs(wait.into()), move || async move {
-            let last = Some(frames::goodbye(CloseCode::Unauthorised));
+            // Nobody could sign in then, and after 4009 libraries stay away.
+            let is_away = matches!(&chat, Some(chat) if chat.store_is_away().await);
+            let code = if is_away { CloseCode::OverCapacity } else { CloseCode::Unauthorised };
+            let last = Some(frames::goodbye(code));
             hub.close(id, Close { reason: CloseReason::Named("not signed in"), last }).await;
         });
         self.sign_in_by = Some(key);
@@ -93,14 +99,22 @@ impl Socket {
         if let Some(deadline) = self.sign_in_by.take() {
             self.door.deadlines.cancel(deadline);
         }
+        let actor = match &self.door.chat {
+            Some(chat) if self.user.is_none() => {
+                let signed_in = self.patiently(chat, || chat.signed_in(&current.app, &id)).await;
+                match signed_in {
+                    Ok(actor) => actor,
+                    Err(SubscribeRefused::Undecided) => return Err(UNDECIDED),
+                    // Who cannot take part in the chat may still be a user of the app.
+                    Err(SubscribeRefused::Forbidden(_) | SubscribeRefused::Broken) => None,
+                }
+            }
+            Some(_) | None => None,
+        };
         self.send(frames::text(|out| encode::signin_success(user_data, out))).await;
         let channels = self.door.channels.clone();
         if self.user.is_none() {
             channels.person_came(&self.app, &id, self.id).await;
-            let actor = match &self.door.chat {
-                Some(chat) => chat.signed_in(&current.app, &id).await,
-                None => None,
-            };
             let (info, watches) = (user.user_info, Vec::new());
             self.user = Some(Box::new(SignedIn { id, info, actor, watches }));
         }

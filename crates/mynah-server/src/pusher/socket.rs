@@ -43,6 +43,8 @@ pub(super) struct Socket {
     pub(super) window: (u32, u32),
     /// When the socket must have signed in.
     pub(super) sign_in_by: Option<TimerKey>,
+    /// Whether the app counts this connection.
+    is_counted: bool,
     has_ended: bool,
 }
 
@@ -63,7 +65,9 @@ impl Drop for Socket {
             self.door.channels.lose(&self.app, &channel, &subscription);
         }
         self.sign_out();
-        self.app.counters.close();
+        if self.is_counted {
+            self.app.counters.close();
+        }
         let (hub, id) = (self.door.channels.hub().clone(), self.id);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move { hub.detach(id, CloseReason::PeerGone).await });
@@ -169,6 +173,7 @@ async fn begin(
         user: None,
         window: (0, 0),
         sign_in_by: None,
+        is_counted: true,
         has_ended: false,
     };
     let timeout = socket.door.channels.config().activity_timeout_s.max(1);
@@ -345,7 +350,7 @@ impl Socket {
         let waits = close.is_some() || self.pulse.is_over();
         // A place in the app's quota is free again before the client can know.
         self.app.counters.close();
-        self.has_ended = true;
+        self.is_counted = false;
         if let Some(close) = close {
             hub.close(self.id, close).await;
         }
@@ -353,5 +358,6 @@ impl Socket {
             reader.discard().await;
         }
         hub.detach(self.id, CloseReason::PeerGone).await;
+        self.has_ended = true;
     }
 }

@@ -5,7 +5,7 @@ use mynah_protocol::pusher::signature::Auth;
 use mynah_protocol::pusher::{ChannelKind, ChannelName, ChannelNameError, CloseCode, encode};
 
 use super::channels::Subscription;
-use super::chat::{Claim, Ending, SessionRef, SubscribeRefused};
+use super::chat::{ChatChannels, Claim, Ending, SessionRef, SubscribeRefused};
 use super::frames;
 use super::joining::NotIn;
 use super::socket::{Closing, Socket};
@@ -30,6 +30,10 @@ struct Refused {
     status: u16,
 }
 
+/// Nobody can say now who may do what.
+pub(super) const UNDECIDED: Closing =
+    Closing { code: CloseCode::OverCapacity, reason: "the store could not be asked" };
+
 /// Why a socket is not in a channel.
 enum NotEntered {
     Refused(Refused),
@@ -49,6 +53,10 @@ impl From<SubscribeRefused> for NotEntered {
             SubscribeRefused::Undecided => Self::Undecided,
             SubscribeRefused::Forbidden(error) => {
                 Self::Refused(Refused { kind: "AuthError", error, status: 403 })
+            }
+            SubscribeRefused::Broken => {
+                let error = error.to_string();
+                Self::Refused(Refused { kind: "AuthError", error, status: 503 })
             }
         }
     }
@@ -126,10 +134,7 @@ impl Socket {
                 self.send(frame).await;
                 Ok(())
             }
-            Err(NotEntered::Undecided) => {
-                let reason = "a subscription could not be decided";
-                Err(Closing { code: CloseCode::OverCapacity, reason })
-            }
+            Err(NotEntered::Undecided) => Err(UNDECIDED),
         }
     }
 
@@ -247,16 +252,27 @@ impl Socket {
         let Some(chat) = &self.door.chat else { return Ok(None) };
         let user = self.user.as_ref().map(|user| &*user.id);
         let who = member.map(|member| member.user_id.as_str()).or(user);
+        let app = &self.app.current().app;
+        let claim = self.patiently(chat, || chat.claim(app, name, who)).await;
+        claim.map(|claim| claim.map(Box::new))
+    }
+
+    /// Asks the chat until its store answers, while there is patience.
+    pub(super) async fn patiently<T, F: Future<Output = Result<T, SubscribeRefused>>>(
+        &self,
+        chat: &ChatChannels,
+        ask: impl Fn() -> F,
+    ) -> Result<T, SubscribeRefused> {
         let patience = chat.patience();
         loop {
-            match chat.claim(&self.app.current().app, name, who).await {
+            match patience.within(ask()).await.unwrap_or(Err(SubscribeRefused::Undecided)) {
                 Err(SubscribeRefused::Undecided)
                     if !self.pulse.is_over() && patience.ask_again().await =>
                 {
                     // It is not the peer who is silent.
                     self.pulse.beat();
                 }
-                claim => return claim.map(|claim| claim.map(Box::new)),
+                answer => return answer,
             }
         }
     }

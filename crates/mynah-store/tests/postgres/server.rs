@@ -106,7 +106,7 @@ impl Server {
     pub(crate) fn kill(&self) {
         // It starts no other while it stands still.
         if let Some(master) = self.signal("-STOP").first() {
-            while parent(master).is_some_and(|(state, _)| state != "T") {
+            while parent(master).is_some_and(|(state, _)| !["T", "Z", "X"].contains(&&*state)) {
                 std::thread::yield_now();
             }
         }

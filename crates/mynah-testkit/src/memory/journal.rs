@@ -8,7 +8,7 @@ use mynah_domain::ports::{JournalStore, StoreError};
 use mynah_domain::recovery::LogEpoch;
 use mynah_domain::{RoomId, TenantId};
 
-use super::{MemoryStore, State};
+use super::{Fault, MemoryStore, State};
 
 #[async_trait]
 impl JournalStore for MemoryStore {
@@ -73,7 +73,9 @@ impl JournalStore for MemoryStore {
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
-        self.write(|_| ())
+        let probed = self.write(|_| ());
+        let is_silent = matches!(*self.fault.lock(), Some(Fault::SilentProbes));
+        if is_silent { std::future::pending().await } else { probed }
     }
 }
 
