@@ -408,3 +408,16 @@ async fn a_store_that_stays_away_is_told_before_a_proxy_gives_up() {
     assert_eq!(both["private-tenant.default.tickets"]["status"], 403, "needs no store");
     assert!(start.elapsed() <= Duration::from_secs(25), "{:?}", start.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_asking_again_cannot_mend_is_told_at_once() {
+    let door = Door::with_app();
+    let (_, token) = door.register("ada").await;
+    let (table, id) = ("users", "7".to_owned());
+    door.world.store.fail(StoreError::Inconsistent { table, id });
+    let start = Instant::now();
+    let answer = door.ask(&token, "presence-tenant.default.online").await.expect(503);
+    let text = "Realtime cannot answer this: something that is stored is wrong.";
+    assert_eq!(answer, json!({"error": text}));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}

@@ -1,5 +1,6 @@
 //! What is said in a room is heard in its channels, and the other way round.
 
+use mynah_domain::ports::StoreError;
 use mynah_domain::room::MembershipChange;
 
 use super::*;
@@ -132,4 +133,21 @@ async fn a_receipt_names_the_messages_it_newly_covers() {
         assert_eq!(event, "tenant-user-message-read");
         assert_eq!((&data["readerId"], &data["messageIds"]), (&json!("bob"), &json!(covered)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_refuses_nobody() {
+    let house = House::new(100).await;
+    house.direct("ann", "bob").await;
+    let fails = async |error| {
+        house.world.store.fail(error);
+        let claim = house.channels.claim(&house.app, &channel("ann--bob"), Some("ann")).await;
+        house.world.store.mend();
+        claim.unwrap_err()
+    };
+    let away = StoreError::Unavailable("away".to_owned());
+    assert_eq!(fails(away).await, SubscribeRefused::Undecided);
+    let (table, id) = ("rooms", "7".to_owned());
+    let wrong = StoreError::Inconsistent { table, id };
+    assert_eq!(fails(wrong).await, SubscribeRefused::Broken, "asking again is no use");
 }
