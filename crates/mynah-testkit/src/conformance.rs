@@ -1,7 +1,14 @@
 //! What the ports promise, as tests that any store is put through.
 //!
-//! ```ignore
-//! fn subject() -> mynah_testkit::conformance::Subject { /* a fresh, empty store */ }
+//! ```
+//! use mynah_testkit::conformance::Subject;
+//! use mynah_testkit::{MemoryStore, Recorder};
+//!
+//! /// A fresh, empty store.
+//! fn subject() -> Subject {
+//!     let heard = Recorder::new();
+//!     Subject::new(MemoryStore::new(heard.clone()), heard, ())
+//! }
 //! mynah_testkit::conformance_tests!(subject);
 //! ```
 //!
