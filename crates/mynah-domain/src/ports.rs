@@ -62,6 +62,18 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the same question may be answered later.
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Full | Self::Overloaded | Self::Ended | Self::Fenced | Self::Unavailable(_) => {
+                true
+            }
+            Self::Inconsistent { .. } => false,
+        }
+    }
+}
+
 /// Wall-clock time.
 pub trait Clock: Send + Sync {
     /// Now.

@@ -86,14 +86,7 @@ pub enum Refused {
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "a realtime call cannot be answered");
-        match error {
-            StoreError::Inconsistent { .. } => Self::Broken,
-            StoreError::Full
-            | StoreError::Overloaded
-            | StoreError::Ended
-            | StoreError::Fenced
-            | StoreError::Unavailable(_) => Self::Unavailable,
-        }
+        if error.may_pass() { Self::Unavailable } else { Self::Broken }
     }
 }
 

@@ -107,14 +107,7 @@ impl SubscribeRefused {
 impl From<StoreError> for SubscribeRefused {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "who may hear a channel could not be decided");
-        match error {
-            StoreError::Inconsistent { .. } => Self::Broken,
-            StoreError::Full
-            | StoreError::Overloaded
-            | StoreError::Ended
-            | StoreError::Fenced
-            | StoreError::Unavailable(_) => Self::Undecided,
-        }
+        if error.may_pass() { Self::Undecided } else { Self::Broken }
     }
 }
 
