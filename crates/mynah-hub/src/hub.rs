@@ -138,12 +138,8 @@ impl Hub {
     /// published to the topic is kept back too. `false` if the topic is not heard from everywhere yet, in a
     /// hub that was made by [`Hub::watched`].
     pub async fn subscribe(&self, id: SessionId, dialect: Dialect, topic: Topic) -> bool {
-        let settling = self.interest.as_ref().map(|_| [topic.clone()]);
-        self.tell(id, Command::Subscribe { id, dialect, topic }).await;
-        match settling {
-            Some(topics) => self.settled(id, &topics).await,
-            None => true,
-        }
+        let settling = self.interest.as_ref().map(|_| vec![topic.clone()]);
+        self.hear(id, Command::Subscribe { id, dialect, topic }, settling).await
     }
 
     /// Sends durable frames and subscribes, in one step: whoever has read them misses nothing that is published
@@ -155,12 +151,8 @@ impl Hub {
         topic: Topic,
         words: (Frame, Option<Frame>),
     ) -> bool {
-        let settling = self.interest.as_ref().map(|_| [topic.clone()]);
-        self.tell(id, Command::Welcome { id, dialect, topic, words }).await;
-        match settling {
-            Some(topics) => self.settled(id, &topics).await,
-            None => true,
-        }
+        let settling = self.interest.as_ref().map(|_| vec![topic.clone()]);
+        self.hear(id, Command::Welcome { id, dialect, topic, words }, settling).await
     }
 
     /// Subscribes a session to many topics with one command. `false` as [`Hub::subscribe`].
@@ -171,7 +163,12 @@ impl Hub {
         topics: Vec<Topic>,
     ) -> bool {
         let settling = self.interest.as_ref().map(|_| topics.clone());
-        self.tell(id, Command::SubscribeMany { id, dialect, topics }).await;
+        self.hear(id, Command::SubscribeMany { id, dialect, topics }, settling).await
+    }
+
+    /// Commands a subscription, and waits for it where it has to settle.
+    async fn hear(&self, id: SessionId, command: Command, settling: Option<Vec<Topic>>) -> bool {
+        self.tell(id, command).await;
         match settling {
             Some(topics) => self.settled(id, &topics).await,
             None => true,

@@ -8,6 +8,7 @@
 mod company;
 mod hearing;
 mod presence;
+mod refusing;
 mod replay;
 mod threads;
 
@@ -17,7 +18,6 @@ use std::time::Duration;
 use mynah_domain::app::App;
 use mynah_domain::chat::{Chat, ChatError};
 use mynah_domain::permission::{Actor, Operation};
-use mynah_domain::ports::StoreError;
 use mynah_domain::room::{MemberState, Profile, Role};
 use mynah_domain::{RoomId, TenantId, UserId};
 use mynah_hub::{Hub, SessionId, Topic};
@@ -25,6 +25,7 @@ use mynah_protocol::pusher::{ChannelName, SocketId};
 use serde_json::value::RawValue;
 
 pub use presence::user_info;
+pub use refusing::SubscribeRefused;
 pub use replay::ReplayRules;
 use replay::Replays;
 use threads::{Binding, Kind, Lease, pair_of};
@@ -84,51 +85,8 @@ impl std::fmt::Debug for Claim {
     }
 }
 
-/// Why the chat does not let somebody subscribe.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SubscribeRefused {
-    /// They may not, and why: a sentence for `pusher:subscription_error`.
-    #[error("{0}")]
-    Forbidden(String),
-    /// The store cannot be asked now: nothing is decided.
-    #[error("The chat cannot be asked now. Try again shortly.")]
-    Undecided,
-    /// Nobody can decide it, however often it is tried; the log says why.
-    #[error("The chat cannot decide this: something that is stored is wrong.")]
-    Broken,
-}
-
-impl SubscribeRefused {
-    fn forbidden(error: impl Into<String>) -> Self {
-        Self::Forbidden(error.into())
-    }
-}
-
-impl From<StoreError> for SubscribeRefused {
-    fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "who may hear a channel could not be decided");
-        if error.may_pass() { Self::Undecided } else { Self::Broken }
-    }
-}
-
-impl From<ChatError> for SubscribeRefused {
-    fn from(error: ChatError) -> Self {
-        match error {
-            ChatError::Store(error) => error.into(),
-            ChatError::Denied(_)
-            | ChatError::Text(_)
-            | ChatError::Id(_)
-            | ChatError::MissingMessage
-            | ChatError::MissingUser(_)
-            | ChatError::TooManyMembers { .. } => Self::forbidden(NOT_A_MEMBER),
-        }
-    }
-}
-
 /// How long a socket may wait for the store.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(10);
-
-const NOT_A_MEMBER: &str = "You do not take part in this conversation.";
 
 /// What becomes of a client event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -304,7 +262,7 @@ impl ChatChannels {
         match &room {
             Some(room) => drop(self.0.parts.chat.may(actor, Operation::WatchThread, room).await?),
             None if is_in_it || is_staff(actor) => {}
-            None => return Err(SubscribeRefused::forbidden(NOT_A_MEMBER)),
+            None => return Err(SubscribeRefused::no_member()),
         }
         Ok(Meaning { kind: Kind::Pair(pair_of(&one, &other)), room, is_in_it })
     }
@@ -323,7 +281,7 @@ impl ChatChannels {
     /// The key may be a room's id instead.
     async fn room(&self, actor: &Actor, key: &str) -> Result<Meaning, SubscribeRefused> {
         let Ok(room) = RoomId::parse(key) else {
-            return Err(SubscribeRefused::forbidden(NOT_A_MEMBER));
+            return Err(SubscribeRefused::no_member());
         };
         let view = self.0.parts.chat.may(actor, Operation::ReadHistory, &room).await?;
         let is_in_it = view.membership.is_some_and(|m| m.state == MemberState::Joined);
